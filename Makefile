@@ -1,0 +1,35 @@
+# One room for every command a developer runs; `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+ROWS ?= 200000
+
+.PHONY: help install demo test check bench lock
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
+
+install: .venv/installed ## make .venv with everything, so that .venv/bin/tend works
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+demo: install ## see it work: real servers, real data, ROWS=200000 (or all)
+	@$(BIN)/python -m demo --rows $(ROWS)
+
+test: install ## run the whole test suite against real servers
+	$(BIN)/python -m pytest
+
+check: install ## ruff, mypy, import contracts, dependencies
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+bench: install ## measure both sides in one run and print ratios
+	@$(BIN)/python -m benchmarks
+
+lock: ## pin every dependency anew, with hashes
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev --quiet pyproject.toml -o requirements.lock

@@ -1,0 +1,1 @@
+"""The demonstration: real servers, real retail data, documented damage."""

@@ -1,0 +1,41 @@
+"""What jobs share that delete or mend records of one collection."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import cast
+
+from jobs.base import ApplyContext, Change, Item, Outcomes, PlanContext, Record
+from policies.models import Policy, RecordOptions
+from policies.selectors import AllOf, NoneOf, Selector, field_of, leaves
+
+
+class RecordJob:
+    """A job that says which records and what to do with one; the rest is the same for all."""
+
+    def wanted(self, policy: Policy) -> Selector:
+        """The records the policy is after, before those it protects are taken out."""
+        raise NotImplementedError
+
+    def change(self, policy: Policy, record: Record) -> Change:
+        raise NotImplementedError
+
+    def selector(self, policy: Policy) -> Selector:
+        options = cast(RecordOptions, policy.options)
+        wanted = self.wanted(policy)
+        if options.unless is None:
+            return wanted
+        return AllOf(all=(wanted, NoneOf(none=(options.unless,))))
+
+    def fields(self, policy: Policy) -> tuple[str, ...]:
+        options = cast(RecordOptions, policy.options)
+        read = [field_of(leaf) for leaf in leaves(self.selector(policy))]
+        dated = [options.dated_by] if options.dated_by else []
+        return tuple(dict.fromkeys([*read, *dated]))
+
+    def plan(self, ctx: PlanContext, policy: Policy, selector: Selector) -> Iterator[Item]:
+        return ctx.records.select(selector, self.fields(policy))
+
+    def apply(
+        self, ctx: ApplyContext, policy: Policy, selector: Selector, items: Sequence[Item]
+    ) -> Outcomes:
+        return ctx.batch.change(items, selector, partial(self.change, policy))

@@ -1,0 +1,159 @@
+"""control database"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "entries",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("action", sa.String(length=32), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=True),
+        sa.Column("policy", sa.String(length=64), nullable=True),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("leaf_hash", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_entries")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("entries", schema=None) as batch_op:
+        batch_op.create_index("ix_entries_run_id", ["run_id"], unique=False)
+
+    op.create_table(
+        "processes",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "seen_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_processes")),
+    )
+    op.create_table(
+        "runs",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("token", sa.String(length=32), nullable=False),
+        sa.Column("policy", sa.String(length=64), nullable=False),
+        sa.Column("policy_version", sa.String(length=64), nullable=False),
+        sa.Column("policy_text", sa.String(), nullable=False),
+        sa.Column("environment", sa.String(length=32), nullable=False),
+        sa.Column("state", sa.String(length=24), nullable=False),
+        sa.Column("phase", sa.String(length=8), nullable=False),
+        sa.Column("trigger", sa.String(length=8), nullable=False),
+        sa.Column("scheduled_for", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("apply_after_plan", sa.Boolean(), nullable=False),
+        sa.Column("inline", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("actor_proof", sa.String(length=8), nullable=False),
+        sa.Column("on_behalf_of", sa.String(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("applied_by", sa.String(), nullable=True),
+        sa.Column("narrowing", sa.JSON(), nullable=False),
+        sa.Column("as_of", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cutoff", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("selector", sa.JSON(), nullable=True),
+        sa.Column("planned", sa.Integer(), nullable=False),
+        sa.Column("population", sa.Integer(), nullable=True),
+        sa.Column("remaining", sa.JSON(), nullable=True),
+        sa.Column("digest", sa.String(length=64), nullable=True),
+        sa.Column("preview", sa.JSON(), nullable=True),
+        sa.Column("sample", sa.LargeBinary(), nullable=True),
+        sa.Column("key", sa.LargeBinary(), nullable=True),
+        sa.Column("refusal", sa.String(), nullable=True),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("applying_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("rung_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("rescues", sa.Integer(), nullable=False),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lease_token", sa.String(length=32), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("mirrored_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
+        sa.UniqueConstraint("policy", "scheduled_for", name=op.f("uq_runs_policy_scheduled_for")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.create_index("ix_runs_state", ["state"], unique=False)
+
+    op.create_table(
+        "schedule_cursors",
+        sa.Column("policy", sa.String(length=64), nullable=False),
+        sa.Column("schedule", sa.String(), nullable=False),
+        sa.Column("through", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("policy", name=op.f("pk_schedule_cursors")),
+    )
+    op.create_table(
+        "switches",
+        sa.Column("policy", sa.String(length=64), nullable=False),
+        sa.Column("enabled_version", sa.String(length=64), nullable=True),
+        sa.Column("schedule_paused", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("policy", name=op.f("pk_switches")),
+    )
+    op.create_table(
+        "chunks",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("direction", sa.String(length=8), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("items", sa.Integer(), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=True),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("claimed_by", sa.String(), nullable=True),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("rescues", sa.Integer(), nullable=False),
+        sa.Column("retries", sa.Integer(), nullable=False),
+        sa.Column("cursor", sa.Integer(), nullable=False),
+        sa.Column("changed", sa.Integer(), nullable=False),
+        sa.Column("changed_since", sa.Integer(), nullable=False),
+        sa.Column("gone", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
+        sa.Column("held", sa.Integer(), nullable=False),
+        sa.Column("uncertain", sa.Integer(), nullable=False),
+        sa.Column("archives", sa.JSON(), nullable=False),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_chunks_run_id_runs")),
+        sa.PrimaryKeyConstraint("run_id", "direction", "number", name=op.f("pk_chunks")),
+    )
+    op.create_table(
+        "doorbells",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("rings", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_doorbells_run_id_runs")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_doorbells")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("doorbells")
+    op.drop_table("chunks")
+    op.drop_table("switches")
+    op.drop_table("schedule_cursors")
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.drop_index("ix_runs_state")
+
+    op.drop_table("runs")
+    op.drop_table("processes")
+    with op.batch_alter_table("entries", schema=None) as batch_op:
+        batch_op.drop_index("ix_entries_run_id")
+
+    op.drop_table("entries")

@@ -1,0 +1,118 @@
+"""The models of a policy file. `docs/policies.md` documents every key."""
+
+import hashlib
+import json
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, Field, SerializeAsAny, StrictInt, model_validator
+
+from policies.durations import Duration
+from policies.selectors import FieldName, Selector, Vocabulary
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"'{name}' is not a time zone of the IANA database, such as Europe/Berlin")
+    return name
+
+
+def _five_fields(cron: str) -> str:
+    fields = cron.split()
+    if len(fields) != 5:
+        raise ValueError("a cron line has five fields: minute hour day month weekday")
+    if any(character.isdigit() for character in fields[4]):
+        raise ValueError(
+            "write weekdays as mon to sun: programs disagree on whether 0 is Sunday or Monday"
+        )
+    return cron
+
+
+class Schedule(Vocabulary):
+    """When a policy fires: a cron line in a time zone, or an interval counted from the epoch."""
+
+    cron: Annotated[str, AfterValidator(_five_fields)] | None = None
+    every: Duration | None = None
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    jitter: Duration | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Schedule":
+        if (self.cron is None) == (self.every is None):
+            raise ValueError("a schedule has either cron or every")
+        if self.every is not None and self.every.amount == 0:
+            raise ValueError("every must be longer than 0")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+class Guards(Vocabulary):
+    """Limits on the whole plan, checked again where the write happens; 0 means none at all."""
+
+    max_records: Annotated[StrictInt, Field(ge=0)]
+    max_percent: Annotated[float, Field(strict=True, ge=0, le=100)]
+
+
+class Batch(Vocabulary):
+    """One target transaction: at most so many records and bytes, then a pause."""
+
+    records: Annotated[StrictInt, Field(ge=1, le=5_000)] = 500
+    bytes: Annotated[StrictInt, Field(ge=1_000, le=64_000_000)] = 16_000_000
+    pause: Duration | None = None
+
+
+class PolicyOptions(Vocabulary):
+    """What a policy of one job may say; each job brings its own."""
+
+
+class Warning(Vocabulary):  # noqa: A001 - the policy's word for it, never used as the builtin here
+    """A remark for the person who reads the plan: how many planned records look like this."""
+
+    when: Selector
+    say: str
+
+
+class RecordOptions(PolicyOptions):
+    """What every job that changes records of one collection needs to know."""
+
+    target: Literal["mongo"] = "mongo"
+    collection: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
+    unless: Selector | None = None
+    dated_by: FieldName | None = None
+    warnings: tuple[Warning, ...] = ()
+
+
+class SelectOptions(RecordOptions):
+    """A record job that is told its selector outright."""
+
+    select: Selector
+
+
+class Policy(Vocabulary):
+    """One policy: which job, which records, when, how much at most, who must approve."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,63}$")]
+    job: str
+    description: str
+    options: SerializeAsAny[PolicyOptions]
+    guards: Guards
+    schedule: Schedule | None = None
+    catchup: Literal["latest", "skip", "all"] = "latest"
+    batch: Batch = Batch()
+    chunk: Annotated[StrictInt, Field(ge=1, le=50_000)] = 10_000
+    approval: Literal["none", "required"] = "none"
+    undo: Duration | Literal["none"]
+    plan_expires: Duration = Field(default="24h", validate_default=True)
+
+    @property
+    def text(self) -> str:
+        """The effective policy as canonical JSON; runs are frozen with it."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def version(self) -> str:
+        """SHA-256 of `text`: two policies with one version say the same."""
+        return hashlib.sha256(self.text.encode()).hexdigest()

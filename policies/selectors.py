@@ -1,0 +1,139 @@
+"""The selector: which records a policy describes, in words that every target can compile."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictInt, Tag
+
+from policies.durations import CalendarAge
+
+FieldName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$")]
+Number = StrictInt | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Vocabulary(BaseModel):
+    """A word of a policy: frozen, and deaf to words it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FieldAge(Vocabulary):
+    field: FieldName
+    age: CalendarAge
+
+
+class FieldBelow(Vocabulary):
+    field: FieldName
+    value: Number
+
+
+class FieldType(Vocabulary):
+    field: FieldName
+    type: Literal["text"]
+
+
+class FieldValue(Vocabulary):
+    field: FieldName
+    value: StrictBool | Number | str | None
+    type: Literal["objectid"] | None = None
+
+
+class OlderThan(Vocabulary):
+    """A date field that lies more than `age` before the plan's moment; text is no date."""
+
+    older_than: FieldAge
+
+
+class LessThan(Vocabulary):
+    """A number below `value`; NaN, text and lists are not."""
+
+    less_than: FieldBelow
+
+
+class IsType(Vocabulary):
+    """A field that holds a value of this type."""
+
+    is_type: FieldType
+
+
+class Equals(Vocabulary):
+    """A field that is present and equal; `type: objectid` reads the text as an ObjectId."""
+
+    equals: FieldValue
+
+
+class AnyOf(Vocabulary):
+    any: Annotated[tuple["Selector", ...], Field(min_length=1)]
+
+
+class AllOf(Vocabulary):
+    all: Annotated[tuple["Selector", ...], Field(min_length=1)]
+
+
+class NoneOf(Vocabulary):
+    """What `unless` becomes: records that match one of these are left alone."""
+
+    none: Annotated[tuple["Selector", ...], Field(min_length=1)]
+
+
+_WORDS = ("older_than", "less_than", "is_type", "equals", "any", "all", "none")
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, BaseModel):
+        return next(iter(type(value).model_fields))
+    keys = list(value) if isinstance(value, dict) else []
+    return keys[0] if len(keys) == 1 and keys[0] in _WORDS else None
+
+
+Selector = Annotated[
+    Annotated[OlderThan, Tag("older_than")]
+    | Annotated[LessThan, Tag("less_than")]
+    | Annotated[IsType, Tag("is_type")]
+    | Annotated[Equals, Tag("equals")]
+    | Annotated[AnyOf, Tag("any")]
+    | Annotated[AllOf, Tag("all")]
+    | Annotated[NoneOf, Tag("none")],
+    Discriminator(
+        _word,
+        custom_error_type="selector",
+        custom_error_message=f"a selector is one of {', '.join(_WORDS)}",
+    ),
+]
+
+for _model in (AnyOf, AllOf, NoneOf):
+    _model.model_rebuild()
+
+
+def leaves(selector: Selector) -> Iterator[OlderThan | LessThan | IsType | Equals]:
+    """Every condition in a selector, in the order in which it is written."""
+    match selector:
+        case AnyOf(any=parts) | AllOf(all=parts) | NoneOf(none=parts):
+            for part in parts:
+                yield from leaves(part)
+        case _:
+            yield selector
+
+
+def field_of(leaf: OlderThan | LessThan | IsType | Equals) -> str:
+    match leaf:
+        case OlderThan(older_than=what):
+            return what.field
+        case LessThan(less_than=below):
+            return below.field
+        case IsType(is_type=kind):
+            return kind.field
+        case Equals(equals=value):
+            return value.field
+
+
+def cutoffs(selector: Selector, as_of: datetime) -> dict[str, datetime]:
+    """The absolute moment behind each `older_than`, by field; where a field has two, the latest."""
+    found: dict[str, datetime] = {}
+    for leaf in leaves(selector):
+        if isinstance(leaf, OlderThan):
+            moment = leaf.older_than.age.before(as_of)
+            field = leaf.older_than.field
+            found[field] = max(moment, found.get(field, moment))
+    return found

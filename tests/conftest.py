@@ -1,0 +1,98 @@
+"""Real servers, started once per test process when first asked for, and fresh databases in them."""
+
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from demo.servers import Mongo, Postgres, Valkey, mongod, postgres, valkey
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """Not pytest's own: that one keeps data for days, and PostgreSQL's user cannot enter it."""
+    with tempfile.TemporaryDirectory(prefix="tend-tests-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def mongo_server(server_folder: Path) -> Iterator[Mongo]:
+    with mongod(server_folder, auth=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_admin(mongo_server: Mongo) -> Iterator[MongoClient[dict[str, Any]]]:
+    with MongoClient[dict[str, Any]](mongo_server.url(user="admin"), tz_aware=True) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def valkey_server(server_folder: Path) -> Iterator[Valkey]:
+    with valkey(server_folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server(server_folder: Path) -> Iterator[Postgres]:
+    with postgres(server_folder) as server:
+        yield server
+
+
+@pytest.fixture
+def mongo_database(
+    mongo_server: Mongo, mongo_admin: MongoClient[dict[str, Any]]
+) -> Iterator[Database[dict[str, Any]]]:
+    """A fresh database, as the user `tend` sees it."""
+    name = _fresh_name()
+    with MongoClient[dict[str, Any]](mongo_server.url(name, "tend"), tz_aware=True) as client:
+        yield client[name]
+    mongo_admin.drop_database(name)
+
+
+@pytest.fixture
+def mongo_url(mongo_server: Mongo, mongo_database: Database[dict[str, Any]]) -> str:
+    return mongo_server.url(mongo_database.name, "tend")
+
+
+@pytest.fixture
+def mongo_read_url(mongo_server: Mongo, mongo_database: Database[dict[str, Any]]) -> str:
+    return mongo_server.url(mongo_database.name, "reader")
+
+
+@pytest.fixture
+def redis_url(valkey_server: Valkey) -> str:
+    """A Redis with nothing in it."""
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.flushall()
+    return valkey_server.url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'control.sqlite'}"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Postgres) -> Iterator[str]:
+    name = _fresh_name()
+    yield postgres_server.create_database(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty control database, once of each kind."""
+    fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
+    url: str = request.getfixturevalue(fixture)
+    return url
+
+
+def _fresh_name() -> str:
+    return f"test_{uuid.uuid4().hex[:16]}"

@@ -1,0 +1,48 @@
+"""What the shipped policies say, in the figures the owner was told."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from policies.models import RecordOptions
+from policies.selectors import cutoffs
+from tests.policies.written import load_all
+from worker.registry import job_of, jobs
+
+LOADED = load_all(Path(__file__).parents[2] / "policies")
+NOW = datetime(2026, 2, 28, 3, 20, tzinfo=UTC)
+CUTOFFS = {
+    "sales-retention": {"createdAt": datetime(2019, 3, 2, 3, 20, tzinfo=UTC)},
+    "audit-log-retention": {"timestamp": datetime(2019, 2, 28, 3, 20, tzinfo=UTC)},
+    "oauth-state-cleanup": {"timestamp": datetime(2026, 2, 28, 3, 10, tzinfo=UTC)},
+    "session-cleanup": {"expiresAt": NOW},
+    "negative-sales-values": {},
+    "text-dates": {},
+}
+
+
+def test_every_job_has_a_policy() -> None:
+    assert {loaded.policy.job for loaded in LOADED.values()} == set(jobs())
+
+
+@pytest.mark.parametrize("name", CUTOFFS)
+def test_it_has_a_schedule_an_undo_and_guards_for_a_steady_state(name: str) -> None:
+    policy = LOADED[name].policy
+    assert policy.schedule is not None
+    assert policy.undo != "none"
+    assert 0 < policy.guards.max_records <= 20_000
+
+
+@pytest.mark.parametrize("name", CUTOFFS)
+def test_its_plan_can_show_the_oldest_and_the_newest(name: str) -> None:
+    policy = LOADED[name].policy
+    assert isinstance(policy.options, RecordOptions)
+    assert policy.options.dated_by is not None
+    assert policy.options.dated_by in job_of(policy).fields(policy)
+
+
+@pytest.mark.parametrize(("name", "expected"), CUTOFFS.items(), ids=CUTOFFS)
+def test_its_cutoff_is_this_moment(name: str, expected: dict[str, datetime]) -> None:
+    policy = LOADED[name].policy
+    assert cutoffs(job_of(policy).selector(policy), NOW) == expected

@@ -1,0 +1,164 @@
+"""A small OrderNimbus with an engine beside it, and the few steps that every engine test takes."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.raw_bson import RawBSONDocument
+from pymongo.database import Database as MongoDatabase
+from sqlalchemy import select, update
+
+from policies.models import Policy
+from worker import advance, operations, runs
+from worker.audit.entries import canonical
+from worker.engine import Engine
+from worker.identity import Actor
+from worker.operations import Person
+from worker.registry import frozen_policy
+from worker.tables import Chunk, Entry, Run
+
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(
+    RawBSONDocument, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+TESTER = Person(Actor("tester@here", "claimed"), "a test")
+AMPLE = {"max_records": 1_000_000, "max_percent": 100}
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    moment: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+
+@dataclass
+class Scenario:
+    """An engine, its target as the application sees it, and shorthands for a person's wishes."""
+
+    engine: Engine
+    shop: MongoDatabase[dict[str, Any]]
+    clock: Clock
+
+    def request(self, policy: Policy, *, apply: bool = True, **narrowing: Any) -> int:
+        return operations.request(
+            self.engine.database,
+            policy,
+            "test",
+            TESTER,
+            apply_after_plan=apply,
+            inline=True,
+            narrowing=narrowing,
+        )
+
+    def advance(self, run_id: int) -> Run:
+        advance.advance(self.engine, run_id)
+        return self.run(run_id)
+
+    def run_through(self, policy: Policy, **narrowing: Any) -> Run:
+        return self.advance(self.request(policy, **narrowing))
+
+    def plan(self, policy: Policy, **narrowing: Any) -> Run:
+        return self.advance(self.request(policy, apply=False, **narrowing))
+
+    def apply(self, run: Run) -> Run:
+        today = frozen_policy(run.policy_text)
+        operations.apply(self.engine.database, run.id, today, TESTER, inline=True)
+        return self.advance(run.id)
+
+    def undo(self, run: Run) -> Run:
+        operations.undo(self.engine.database, run.id, TESTER, inline=True)
+        return self.advance(run.id)
+
+    def resume(self, run: Run) -> Run:
+        operations.resume(self.engine.database, run.id, TESTER, inline=True)
+        return self.advance(run.id)
+
+    def run(self, run_id: int) -> Run:
+        with self.engine.database.transaction() as session:
+            return runs.get(session, run_id)
+
+    def chunks(self, run_id: int, direction: str = "apply") -> list[Chunk]:
+        with self.engine.database.transaction() as session:
+            return list(
+                session.scalars(
+                    select(Chunk)
+                    .where(Chunk.run_id == run_id, Chunk.direction == direction)
+                    .order_by(Chunk.number)
+                )
+            )
+
+    def entries(self, run_id: int) -> list[Entry]:
+        with self.engine.database.transaction() as session:
+            return list(
+                session.scalars(select(Entry).where(Entry.run_id == run_id).order_by(Entry.id))
+            )
+
+    def expire_leases(self) -> None:
+        """What fifteen seconds without a sign of life do."""
+        past = datetime(2000, 1, 1, tzinfo=UTC)
+        with self.engine.database.transaction() as session:
+            session.execute(update(Chunk).where(Chunk.state == "claimed").values(lease_until=past))
+            session.execute(
+                update(Run).where(Run.lease_until.is_not(None)).values(lease_until=past)
+            )
+
+    def contents(self, collection: str) -> dict[Any, bytes]:
+        """Every record by its key, to the byte."""
+        raw = self.shop.get_collection(
+            collection, codec_options=RAW
+        )
+        return {record["_id"]: record.raw for record in raw.find()}
+
+
+def old(days: float) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+def policy_text(**parts: Any) -> str:
+    """The canonical text of a policy with ample guards; `parts` replace or add keys."""
+    whole = {
+        "name": "under-test",
+        "description": "A policy of a test.",
+        "guards": AMPLE,
+        "batch": {"records": 10},
+        "chunk": 25,
+        "undo": "7d",
+        **parts,
+    }
+    return canonical(whole).decode()
+
+
+def purge(**parts: Any) -> Policy:
+    """`salesData` older than 2555 days goes."""
+    options = {
+        "collection": "salesData",
+        "select": {"older_than": {"field": "createdAt", "age": "2555d"}},
+    }
+    return frozen_policy(policy_text(job="retention_purge", options=options, **parts))
+
+
+def sessions(**parts: Any) -> Policy:
+    return frozen_policy(
+        policy_text(job="session_cleanup", options={"collection": "sessions"}, **parts)
+    )
+
+
+def negative_values(**parts: Any) -> Policy:
+    repairs = [{"field": name, "when": "negative", "set": 0} for name in ("quantity", "revenue")]
+    options = {
+        "collection": "salesData",
+        "repairs": repairs,
+        "unless": {"equals": {"field": "type", "value": "return"}},
+    }
+    return frozen_policy(policy_text(job="value_repair", options=options, **parts))
+
+
+def text_dates(**parts: Any) -> Policy:
+    repair = {"field": "date", "when": "text_date", "parse": ["%Y-%m-%d", "iso8601"]}
+    options = {"collection": "salesData", "repairs": [repair]}
+    return frozen_policy(policy_text(job="value_repair", options=options, **parts))

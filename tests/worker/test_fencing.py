@@ -1,0 +1,229 @@
+"""The fence: whoever lost the claim is stopped by the target itself."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from tests.worker.scenario import TESTER, Scenario, old, purge
+from worker import advance, applying, claims, operations
+from worker.archive import ArchiveStore
+from worker.claims import Claim
+from worker.errors import ClaimLost
+from worker.keys import RunKey
+from worker.targets.base import ArchiveRef
+
+
+@pytest.fixture
+def run_id(scenario: Scenario) -> int:
+    scenario.shop.salesData.insert_many(
+        [{"_id": number, "createdAt": old(3000)} for number in range(40)]
+    )
+    run_id = scenario.request(purge(chunk=40))
+    assert advance.plan(scenario.engine, run_id)
+    return run_id
+
+
+def claim(scenario: Scenario, run_id: int) -> Claim:
+    claimed = claims.claim(scenario.engine.database, run_id, "w", scenario.engine.actor)
+    assert claimed is not None
+    return claimed
+
+
+@contextmanager
+def during_the_second_batch(
+    monkeypatch: pytest.MonkeyPatch, what: Any
+) -> Iterator[list[BaseException]]:
+    """Do `what` while a batch's transaction is open: its fence is written, its records not yet."""
+    original = ArchiveStore.write
+    calls: list[int] = []
+    raised: list[BaseException] = []
+
+    def write(self: ArchiveStore, key: RunKey, name: str, records: Any) -> ArchiveRef:
+        ref = original(self, key, name, records)
+        calls.append(1)
+        if len(calls) == 2:
+            try:
+                what()
+            except BaseException as error:  # noqa: BLE001 - looked at by the test
+                raised.append(error)
+        return ref
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ArchiveStore, "write", write)
+        yield raised
+
+
+def test_a_second_claim_waits_for_the_lease(scenario: Scenario, run_id: int) -> None:
+    claim(scenario, run_id)
+    assert claims.claim(scenario.engine.database, run_id, "other", scenario.engine.actor) is None
+    scenario.expire_leases()
+    assert claim(scenario, run_id).attempt == 2
+
+
+def test_an_attempt_that_was_overtaken_in_the_middle_of_a_batch_changes_nothing_more(
+    scenario: Scenario, run_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = claim(scenario, run_id)
+
+    def overtake() -> None:
+        scenario.expire_leases()
+        second = claim(scenario, run_id)
+        assert applying.work_on(scenario.engine, second)
+
+    with during_the_second_batch(monkeypatch, overtake) as raised:
+        assert not applying.work_on(scenario.engine, first)
+    assert raised == []
+    run = scenario.advance(run_id)
+    assert run.state == "succeeded"
+    chunk = scenario.chunks(run_id)[0]
+    assert (chunk.changed, chunk.gone, chunk.attempt) == (40, 0, 2)
+    fence = scenario.shop.tend_fences.find_one({})
+    assert fence is not None
+    assert [batch["attempt"] for batch in fence["batches"]] == [1, 2, 2, 2]
+    assert scenario.shop.salesData.count_documents({}) == 0
+
+
+def test_what_a_lost_worker_committed_is_counted_once(scenario: Scenario, run_id: int) -> None:
+    """The worker dies after the target's commit and before the control database's."""
+    first = claim(scenario, run_id)
+    original = claims.progress
+    seen: list[int] = []
+
+    def dies(db: Any, held: Claim, batches: Any) -> bool:
+        seen.append(len(batches))
+        if len(batches) == 2:
+            raise SystemExit("killed")
+        return original(db, held, batches)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(claims, "progress", dies)
+        with pytest.raises(SystemExit):
+            applying.work_on(scenario.engine, first)
+    assert scenario.chunks(run_id)[0].changed == 10
+    assert scenario.shop.salesData.count_documents({}) == 20
+    scenario.shop.salesData.delete_one({"_id": 35})
+    scenario.expire_leases()
+    run = scenario.advance(run_id)
+    chunk = scenario.chunks(run_id)[0]
+    assert run.state == "succeeded"
+    assert (chunk.changed, chunk.gone) == (39, 1)
+
+
+def test_a_cancel_in_the_middle_of_a_batch_lets_it_change_nothing(
+    scenario: Scenario, run_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = claim(scenario, run_id)
+
+    def cancel() -> None:
+        operations.cancel(scenario.engine, run_id, TESTER)
+        assert scenario.shop.salesData.count_documents({}) == 30
+
+    with during_the_second_batch(monkeypatch, cancel) as raised:
+        assert not applying.work_on(scenario.engine, first)
+    assert raised == []
+    assert scenario.shop.salesData.count_documents({}) == 30
+    chunk = scenario.chunks(run_id)[0]
+    assert (chunk.state, chunk.changed) == ("stopped", 10)
+    assert scenario.run(run_id).state == "cancelled"
+
+
+def test_a_worker_that_wakes_after_an_undo_is_refused(
+    scenario: Scenario, run_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = scenario.contents("salesData")
+    first = claim(scenario, run_id)
+
+    def undo() -> None:
+        operations.cancel(scenario.engine, run_id, TESTER)
+        scenario.undo(scenario.run(run_id))
+
+    with during_the_second_batch(monkeypatch, undo) as raised:
+        assert not applying.work_on(scenario.engine, first)
+    assert raised == []
+    assert scenario.run(run_id).state == "undone"
+    assert scenario.contents("salesData") == before
+
+
+def test_a_late_attempt_cannot_end_the_session_of_its_successor(
+    scenario: Scenario, run_id: int
+) -> None:
+    first = claim(scenario, run_id)
+    scenario.expire_leases()
+    second = claim(scenario, run_id)
+    results: list[bool] = []
+    thread = threading.Thread(
+        target=lambda: results.append(applying.work_on(scenario.engine, second))
+    )
+    thread.start()
+    assert not applying.work_on(scenario.engine, first)
+    thread.join()
+    assert results == [True]
+    assert scenario.chunks(run_id)[0].changed == 40
+
+
+def test_a_write_of_the_application_in_the_same_moment_is_not_lost(
+    scenario: Scenario, run_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application revives a record that the open batch has read and is about to delete."""
+
+    def revive() -> None:
+        scenario.shop.salesData.update_one({"_id": 12}, {"$set": {"createdAt": old(1)}})
+
+    with during_the_second_batch(monkeypatch, revive) as raised:
+        run = scenario.advance(run_id)
+    assert raised == []
+    chunk = scenario.chunks(run_id)[0]
+    assert run.state == "succeeded"
+    assert (chunk.changed, chunk.changed_since) == (39, 1)
+    assert [record["_id"] for record in scenario.shop.salesData.find()] == [12]
+
+
+def test_a_chunk_that_loses_its_worker_four_times_fails_the_run(
+    scenario: Scenario, run_id: int
+) -> None:
+    for _ in range(4):
+        claim(scenario, run_id)
+        scenario.expire_leases()
+    assert claims.claim(scenario.engine.database, run_id, "w", scenario.engine.actor) is None
+    run = scenario.run(run_id)
+    assert run.state == "failed"
+    assert run.error == "chunk 0: its worker was lost 4 times"
+    assert scenario.resume(run).state == "succeeded"
+
+
+def test_a_claim_that_was_lost_cannot_record(scenario: Scenario, run_id: int) -> None:
+    first = claim(scenario, run_id)
+    scenario.expire_leases()
+    claim(scenario, run_id)
+    with pytest.raises(ClaimLost, match="overtaken"):
+        claims.progress(scenario.engine.database, first, ())
+
+
+def test_draining_gives_the_chunk_back_without_a_rescue(scenario: Scenario, run_id: int) -> None:
+    first = claim(scenario, run_id)
+    scenario.engine.draining.set()
+    assert not applying.work_on(scenario.engine, first)
+    scenario.engine.draining.clear()
+    chunk = scenario.chunks(run_id)[0]
+    assert (chunk.state, chunk.rescues, chunk.retries) == ("pending", 0, 0)
+    assert scenario.advance(run_id).state == "succeeded"
+
+
+def test_every_intent_has_one_outcome(scenario: Scenario, run_id: int) -> None:
+    claim(scenario, run_id)
+    scenario.expire_leases()
+    scenario.advance(run_id)
+    actions = [entry.action for entry in scenario.entries(run_id)]
+    assert actions.count("chunk_intent") == actions.count("chunk_outcome") == 2
+
+
+def test_the_fence_lives_in_the_target(scenario: Scenario, run_id: int, mongo_url: str) -> None:
+    scenario.advance(run_id)
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        fence = client.get_default_database().tend_fences.find_one({})
+    assert fence is not None
+    assert (fence["attempt"], fence["cursor"], fence["closed"]) == (1, 40, False)

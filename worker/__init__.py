@@ -1,0 +1,1 @@
+"""The engine: when, where, how fast, and the record of it."""

@@ -1,0 +1,175 @@
+"""What a run needs next, decided from its row alone: the same for a worker and for `--inline`.
+
+A doorbell only says "look"; ringing it twice, late or for nothing does no harm.
+"""
+
+import time
+
+import structlog
+from sqlalchemy import delete, select, update
+
+from worker import applying, claims, database, mirror, planner, runs, settling, verifying
+from worker.audit import entries
+from worker.engine import Engine
+from worker.errors import ClaimLost, DatabaseUnreachable, DeadlineExceeded, TargetUnreachable
+from worker.logs import safe_text
+from worker.states import State
+from worker.tables import Chunk, Doorbell, Run
+
+log = structlog.get_logger()
+
+SHIFT_SECONDS = 10.0
+"""How long one doorbell works on a run before other runs get their turn."""
+
+
+def advance(engine: Engine, run_id: int, *, seconds: float = SHIFT_SECONDS) -> None:
+    """Do what the run needs now, for about `seconds`; what remains is rung for again."""
+    until = time.monotonic() + seconds
+    while not engine.draining.is_set() and _step(engine, run_id):
+        if time.monotonic() > until:
+            with engine.database.transaction() as session:
+                runs.ring(session, runs.get(session, run_id), database.now(session))
+            return
+
+
+def _step(engine: Engine, run_id: int) -> bool:
+    """One step; returns whether there may be another to do now."""
+    with engine.database.transaction() as session:
+        run = session.get(Run, run_id)
+        if run is None:
+            log.warning("doorbell for a run that does not exist", run=run_id)
+            return False
+        state, phase, inline = State(run.state), run.phase, run.inline
+    if inline and not engine.is_inline:
+        return False
+    match state:
+        case State.QUEUED | State.PLANNING:
+            return plan(engine, run_id)
+        case State.UNDOING if phase == "settle":
+            return _prepare_undo(engine, run_id)
+        case State.APPLYING | State.UNDOING:
+            return _work(engine, run_id)
+        case State.VERIFYING:
+            return _verify(engine, run_id)
+        case _:
+            return tidy(engine, run_id)
+
+
+def plan(engine: Engine, run_id: int, *, scan: bool = False) -> bool:
+    """Plan a queued run; an error that planning cannot mend fails the run with its cause."""
+    run = planner.begin(engine, run_id)
+    if run is None:
+        return False
+    try:
+        planner.plan(engine, run, scan=scan)
+    except ClaimLost as error:
+        log.info("plan lost", run=run_id, why=safe_text(error))
+        return False
+    except DatabaseUnreachable:
+        raise
+    except Exception as error:
+        _fail(engine, run_id, State.PLANNING, error)
+        if engine.is_inline:
+            raise
+        return False
+    return True
+
+
+def _work(engine: Engine, run_id: int) -> bool:
+    claim = claims.claim(engine.database, run_id, engine.worker, engine.actor)
+    if claim is None:
+        return _close_empty(engine, run_id)
+    applying.work_on(engine, claim)
+    return True
+
+
+def _close_empty(engine: Engine, run_id: int) -> bool:
+    """A phase without chunks is done at once; every other is ended by its last chunk."""
+    with engine.database.transaction() as session:
+        run = runs.get(session, run_id, lock=True)
+        direction = "undo" if run.state == State.UNDOING else "apply"
+        if run.state != claims.WORKING[direction]:
+            return True
+        has_chunks = session.scalar(
+            select(Chunk.number)
+            .where(Chunk.run_id == run_id, Chunk.direction == direction)
+            .limit(1)
+        )
+        if has_chunks is not None:
+            return False
+        end = State.VERIFYING if direction == "apply" else State.UNDONE
+        runs.move(session, run, end, engine.actor)
+        return True
+
+
+def _prepare_undo(engine: Engine, run_id: int) -> bool:
+    try:
+        settling.prepare_undo(engine, run_id)
+    except (TargetUnreachable, DeadlineExceeded) as error:
+        log.warning("undo will be tried again", run=run_id, why=safe_text(error))
+        return False
+    return True
+
+
+def _verify(engine: Engine, run_id: int) -> bool:
+    try:
+        return verifying.verify(engine, run_id)
+    except (TargetUnreachable, DeadlineExceeded) as error:
+        log.warning("verification will be tried again", run=run_id, why=safe_text(error))
+        return False
+    except DatabaseUnreachable:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run must say so
+        _fail(engine, run_id, State.VERIFYING, error)
+        return False
+
+
+def _fail(engine: Engine, run_id: int, state: State, error: Exception) -> None:
+    log.warning("run failed", run=run_id, state=state, why=safe_text(error), exc_info=error)
+    with engine.database.transaction() as session:
+        run = runs.get(session, run_id, lock=True)
+        if run.state == state:
+            claims.fail_run(session, run, engine.actor, safe_text(error))
+
+
+def tidy(engine: Engine, run_id: int) -> bool:
+    """What a run that is over still owes: its mirrored summary, and the end of its archive."""
+    with engine.database.transaction() as session:
+        run = runs.get(session, run_id)
+        moment = database.now(session)
+        past = run.expires_at is not None and run.expires_at < moment and run.key is not None
+        unsettled = run.state == State.CANCELLED and settling.unsettled(session, run_id)
+        waiting = run.state in {State.PLANNED, State.AWAITING_APPROVAL}
+        owes_mirror = run.mirrored_at is None and run.state in mirror.MIRRORED
+    if unsettled:
+        settling.settle(engine, run_id, engine.actor)
+    elif past and waiting:
+        _expire(engine, run_id)
+    elif past:
+        _destroy(engine, run_id)
+    elif owes_mirror:
+        mirror.mirror(engine, run_id)
+    return False
+
+
+def _expire(engine: Engine, run_id: int) -> None:
+    with engine.database.transaction() as session:
+        run = runs.get(session, run_id, lock=True)
+        moment = database.now(session)
+        if run.state in {State.PLANNED, State.AWAITING_APPROVAL}:
+            runs.move(session, run, State.EXPIRED, engine.actor, finished_at=moment)
+
+
+def _destroy(engine: Engine, run_id: int) -> None:
+    """Past its time: objects, keys, samples and fences go; the run's key goes last copy and all."""
+    with engine.database.transaction() as session:
+        token = runs.get(session, run_id).token
+    engine.archive.destroy(token)
+    engine.target.forget(token + "/")
+    with engine.database.transaction() as session:
+        run = runs.get(session, run_id, lock=True)
+        run.key = None
+        run.sample = None
+        session.execute(update(Chunk).where(Chunk.run_id == run_id).values(payload=None))
+        session.execute(delete(Doorbell).where(Doorbell.run_id == run_id))
+        entries.append(session, "archive_destroyed", engine.actor, run=run)

@@ -1,0 +1,203 @@
+"""Applying and undoing: one claimed chunk, batch by batch, behind its fence.
+
+Per batch: the target transaction (fence, before-images, archive, change) and then one control
+transaction (counts, cursor, lease) that stands only if the claim does.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import bson
+import structlog
+from bson.codec_options import CodecOptions, DatetimeConversion
+
+from jobs.base import ApplyContext, Item, Outcomes
+from worker import claims, guards, runs
+from worker.claims import Claim
+from worker.engine import Engine, Work, thaw
+from worker.errors import (
+    ArchiveError,
+    ArchiveExpired,
+    BatchTooLarge,
+    ClaimLost,
+    DatabaseUnreachable,
+    DeadlineExceeded,
+    FenceLost,
+    TargetConflict,
+    TargetUnreachable,
+)
+from worker.logs import safe_text
+from worker.planner import payload_name
+from worker.tables import Chunk
+from worker.targets.base import ArchiveRef, Batch, BatchRecord, Fence, RecordOutcome
+
+log = structlog.get_logger()
+
+PASSING = (TargetUnreachable, DeadlineExceeded, TargetConflict, ArchiveError, BatchTooLarge)
+"""Faults that time may mend: the chunk is given back and tried again later."""
+
+_KEYS: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+Step = Callable[[int, int, Batch], Outcomes]
+
+
+@dataclass
+class Progress:
+    """What the fence says so far, and how large the next batch may be."""
+
+    batches: tuple[BatchRecord, ...]
+    size: int
+
+    @property
+    def cursor(self) -> int:
+        return self.batches[-1].end if self.batches else 0
+
+    @property
+    def number(self) -> int:
+        return len(self.batches)
+
+
+def work_on(engine: Engine, claim: Claim) -> bool:
+    """Work on a chunk until it is done, lost or given back; returns whether it was finished."""
+    progress = Progress((), 0)
+    try:
+        finished = _through(engine, claim, progress)
+    except (ClaimLost, FenceLost) as error:
+        log.info("claim lost", run=claim.run_id, chunk=claim.number, why=safe_text(error))
+        return False
+    except DatabaseUnreachable:
+        raise  # nothing can be recorded; the lease ends by itself and the fence remembers
+    except PASSING as error:
+        return _retry(engine, claim, progress, error)
+    except Exception as error:  # whatever a job raises, the run must say so
+        log.exception("chunk failed", run=claim.run_id, chunk=claim.number)
+        claims.fail(engine.database, claim, progress.batches, engine.actor, safe_text(error))
+        return False
+    return finished
+
+
+def _retry(engine: Engine, claim: Claim, progress: Progress, error: Exception) -> bool:
+    text = safe_text(error)
+    log.warning("chunk will be tried again", run=claim.run_id, chunk=claim.number, why=text)
+    permanent = isinstance(error, ArchiveExpired) or not claims.retries_left(
+        engine.database, claim, progress.batches
+    )
+    if permanent:
+        claims.fail(engine.database, claim, progress.batches, engine.actor, text)
+    else:
+        claims.release(engine.database, claim, progress.batches, engine.actor, retry=text)
+    return False
+
+
+def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
+    work, chunk = _load(engine, claim)
+    largest = 1 if claim.direction == "undo" else work.policy.batch.records
+    progress.size = largest
+    with engine.target.fence(
+        claim.fence,
+        work.options.collection,
+        work.as_of,
+        work.policy.batch.bytes,
+        _archiver(engine, work, claim),
+    ) as fence:
+        progress.batches = fence.take(claim.attempt)
+        step = _step(engine, work, claim, chunk)
+        if claim.direction == "apply":
+            _look_again(engine, work)
+        while claims.progress(engine.database, claim, progress.batches):
+            if progress.cursor == claim.items:
+                claims.finish(engine.database, claim, progress.batches, engine.actor)
+                return True
+            if engine.draining.is_set():
+                break
+            _one_batch(fence, claim, progress, step, largest)
+            _pause(engine, work)
+    claims.release(engine.database, claim, progress.batches, engine.actor)
+    return False
+
+
+def _one_batch(fence: Fence, claim: Claim, progress: Progress, step: Step, largest: int) -> None:
+    """One batch; one that is too large or too slow is tried again at half its size."""
+    start = progress.cursor
+    end = min(start + progress.size, claim.items)
+    try:
+        record = fence.batch(progress.number, (start, end), partial(step, start, end))
+    except (BatchTooLarge, DeadlineExceeded):
+        if progress.size == 1:
+            raise
+        progress.size = progress.size // 2
+        return
+    progress.batches = (*progress.batches, record)
+    progress.size = min(progress.size * 2, largest)
+
+
+def _pause(engine: Engine, work: Work) -> None:
+    """The policy's breath between batches, cut short when this process must stop."""
+    if work.policy.batch.pause is not None:
+        engine.draining.wait(work.policy.batch.pause.delta.total_seconds())
+
+
+def _load(engine: Engine, claim: Claim) -> tuple[Work, Chunk]:
+    with engine.database.transaction() as session:
+        run = runs.get(session, claim.run_id)
+        chunk = session.get_one(Chunk, (claim.run_id, "apply", claim.number))
+        return thaw(run, engine.keyring), chunk
+
+
+def _look_again(engine: Engine, work: Work) -> None:
+    with engine.database.transaction() as session:
+        changed = claims.totals(session, work.run.id).changed
+    population = engine.target.population_now(work.options.collection)
+    guards.check_again(work.policy.guards, work.run.planned, changed, population)
+
+
+def _step(engine: Engine, work: Work, claim: Claim, chunk: Chunk) -> Step:
+    if claim.direction == "undo":
+        return partial(_undo_step, engine, work, chunk.archives)
+    if chunk.payload is None:
+        raise ArchiveExpired(f"The keys of r-{work.run.id} are past their time; plan anew.")
+    payload = work.key.open(chunk.payload, payload_name(work.run, chunk.number))
+    items = [Item(key, {}) for key in bson.decode(payload, _KEYS)["keys"]]
+    return partial(_apply_step, engine, work, items)
+
+
+def _apply_step(
+    engine: Engine, work: Work, items: Sequence[Item], start: int, end: int, batch: Batch
+) -> Outcomes:
+    chosen = items[start:end]
+    with engine.database.transaction() as session:
+        changed = claims.totals(session, work.run.id).changed
+    guards.check_batch(work.policy.guards, changed, len(chosen))
+    context = ApplyContext(work.as_of, batch)
+    outcomes = work.job.apply(context, work.policy, work.selector, chosen)
+    if outcomes.total != len(chosen):
+        raise AssertionError(
+            f"job {work.job.name} accounted for {outcomes.total} of {len(chosen)} items"
+        )
+    return outcomes
+
+
+def _undo_step(
+    engine: Engine, work: Work, archives: list[dict[str, Any]], start: int, end: int, batch: Batch
+) -> Outcomes:
+    records: list[RecordOutcome] = []
+    for archive in archives[start:end]:
+        ref = ArchiveRef(archive["name"], archive["sha256"], archive["size"])
+        records += [
+            record for record in engine.archive.read(work.key, ref) if record.outcome == "changed"
+        ]
+    return batch.restore(records)
+
+
+def _archiver(engine: Engine, work: Work, claim: Claim) -> Callable[[Any], ArchiveRef]:
+    """Writes this attempt's objects; a batch tried twice gets a second name."""
+    serial = iter(range(1_000_000_000))
+
+    def write(records: Any) -> ArchiveRef:
+        name = f"{claim.token}/{claim.direction}-{claim.number}.{claim.attempt}.{next(serial)}"
+        return engine.archive.write(work.key, name + ".bson.zst", records)
+
+    return write

@@ -1,0 +1,107 @@
+"""The archive: before-images as compressed, encrypted, write-once objects.
+
+An object is written and fsynced before the change that it can take back. Its name is
+`<run>/<direction>-<chunk>.<attempt>.<batch>.bson.zst`, which no other batch ever has.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import bson
+import fsspec
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.raw_bson import RawBSONDocument
+
+from worker.errors import ArchiveError
+from worker.keys import RunKey
+from worker.targets.base import ArchiveRef, RecordOutcome
+
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(
+    RawBSONDocument, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+
+
+class ArchiveStore:
+    """The store behind TEND_ARCHIVE_URL: a folder that every worker sees, or an object store."""
+
+    def __init__(self, url: str) -> None:
+        self._files, self._root = fsspec.core.url_to_fs(url)
+        self._is_local = "file" in self._files.protocol or self._files.protocol == "file"
+
+    def write(self, key: RunKey, name: str, records: Iterable[RecordOutcome]) -> ArchiveRef:
+        """Write one object and return only when it is safe; raises `ArchiveError`."""
+        sealed = key.seal(b"".join(_encode(record) for record in records), name)
+        try:
+            if self._is_local:
+                _write_durably(Path(self._root) / name, sealed)
+            else:
+                self._files.pipe_file(f"{self._root}/{name}", sealed, mode="create")
+        except OSError as error:
+            raise ArchiveError(
+                f"The archive cannot be written ({os.strerror(error.errno or 0)}); nothing was "
+                "changed. Check TEND_ARCHIVE_URL, its permissions and its free space."
+            ) from error
+        return ArchiveRef(name, hashlib.sha256(sealed).hexdigest(), len(sealed))
+
+    def read(self, key: RunKey, ref: ArchiveRef) -> Iterator[RecordOutcome]:
+        """The records of one object, after its hash was checked; raises `ArchiveError`."""
+        try:
+            sealed: bytes = self._files.cat_file(f"{self._root}/{ref.name}")
+        except OSError as error:
+            raise ArchiveError(
+                f"Archive object {ref.name} cannot be read; check TEND_ARCHIVE_URL."
+            ) from error
+        if hashlib.sha256(sealed).hexdigest() != ref.sha256:
+            raise ArchiveError(
+                f"Archive object {ref.name} differs from its hash on record; it was altered."
+            )
+        for document in bson.decode_iter(key.open(sealed, ref.name), _RAW):
+            yield _decode(document)
+
+    def exists(self, name: str) -> bool:
+        return bool(self._files.exists(f"{self._root}/{name}"))
+
+    def destroy(self, prefix: str) -> None:
+        """Remove every object of one run; the run's key is destroyed by the caller."""
+        if self._files.exists(f"{self._root}/{prefix}"):
+            self._files.rm(f"{self._root}/{prefix}", recursive=True)
+
+
+def _encode(record: RecordOutcome) -> bytes:
+    document = {"o": record.outcome, "k": record.key, "c": record.code}
+    if record.before is not None:
+        document |= {"d": record.before, "w": record.written}
+    return bson.encode(document)
+
+
+def _decode(document: RawBSONDocument) -> RecordOutcome:
+    before = document.get("d")
+    written = document.get("w")
+    return RecordOutcome(
+        key=document["k"] if before is None else before["_id"],
+        outcome=document["o"],
+        code=document["c"],
+        before=before,
+        written=None if written is None else dict(written),
+    )
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    """Write a new file so that it survives a power cut: its bytes and its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

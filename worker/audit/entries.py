@@ -1,0 +1,73 @@
+"""Audit entries: canonical bytes, a leaf hash, and nothing that names a person's data."""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from worker import database
+from worker.identity import Actor
+from worker.tables import Entry, Run
+
+
+def canonical(body: dict[str, Any]) -> bytes:
+    """One text for one body: sorted keys, no spaces, UTF-8."""
+    return json.dumps(
+        body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def leaf_hash(body: bytes) -> str:
+    """The leaf of RFC 6962, section 2.1: SHA-256 over a zero byte and the entry."""
+    return hashlib.sha256(b"\x00" + body).hexdigest()
+
+
+def append(
+    session: Session,
+    action: str,
+    actor: Actor,
+    *,
+    run: Run | None = None,
+    policy: str | None = None,
+    detail: dict[str, Any] | None = None,
+) -> Entry:
+    """Add one entry to the transaction that holds what it records.
+
+    `detail` holds counts, digests and codes; never a value of a record.
+    """
+    at = database.now(session)
+    name = run.policy if run is not None else policy
+    body = canonical(
+        {
+            "v": 1,
+            "at": stamp(at),
+            "action": action,
+            "actor": actor.name,
+            "actor_proof": actor.proof,
+            "on_behalf_of": actor.on_behalf_of,
+            "run": run.id if run is not None else None,
+            "policy": name,
+            "policy_version": run.policy_version if run is not None else None,
+            "environment": run.environment if run is not None else None,
+            "trigger": run.trigger if run is not None else None,
+            "detail": detail or {},
+        }
+    )
+    entry = Entry(
+        at=at,
+        action=action,
+        run_id=run.id if run is not None else None,
+        policy=name,
+        actor=actor.name,
+        body=body,
+        leaf_hash=leaf_hash(body),
+    )
+    session.add(entry)
+    return entry
+
+
+def stamp(moment: datetime) -> str:
+    """A UTC time as entries write it, to the microsecond."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,38 @@
+"""From settings to connections: what each process opens before it does anything."""
+
+import os
+import socket
+
+from worker import identity, migrate
+from worker.archive import ArchiveStore
+from worker.database import Database
+from worker.engine import Engine
+from worker.identity import Actor
+from worker.keys import Keyring
+from worker.settings import Settings
+from worker.targets.mongo import MongoTarget
+
+
+def open_database(settings: Settings) -> Database:
+    """The control database, refused unless it is migrated to exactly this code."""
+    database = Database(settings.need("database_url"))
+    migrate.require_current(database)
+    return database
+
+
+def open_engine(
+    settings: Settings, database: Database, actor: Actor | None = None, *, inline: bool = False
+) -> Engine:
+    """An engine for this process; its connections must not outlive a fork."""
+    read_url = settings.mongo_read_url
+    return Engine(
+        database=database,
+        target=MongoTarget(
+            settings.need("mongo_url"), read_url.get_secret_value() if read_url else None
+        ),
+        archive=ArchiveStore(settings.need("archive_url")),
+        keyring=Keyring.from_settings(settings),
+        actor=actor or identity.service("worker"),
+        worker=f"{socket.gethostname()}/{os.getpid()}",
+        is_inline=inline,
+    )

@@ -1,0 +1,261 @@
+"""Claims on chunks: compare-and-set on the control database's clock, one attempt at a time.
+
+Every claim writes an intent, and every end of a claim an outcome, so that a reader can pair
+them: (run, direction, chunk, attempt).
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from jobs.base import Outcomes
+from worker import database, runs
+from worker.audit import entries
+from worker.database import Database
+from worker.errors import ClaimLost
+from worker.identity import Actor
+from worker.states import State
+from worker.tables import OUTCOMES, Chunk, Run
+from worker.targets.base import BatchRecord
+
+LEASE = timedelta(seconds=15)
+MAX_RESCUES = 3
+MAX_RETRIES = 8
+WORKING = {"apply": State.APPLYING, "undo": State.UNDOING}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right of one attempt to work on one chunk, until its lease ends."""
+
+    run_id: int
+    token: str
+    direction: str
+    number: int
+    attempt: int
+    items: int
+    worker: str
+
+    @property
+    def fence(self) -> str:
+        return f"{self.token}/{self.direction}/{self.number}"
+
+
+def claim(db: Database, run_id: int, worker: str, actor: Actor) -> Claim | None:
+    """Claim the next chunk of a run, or None when there is nothing to claim now.
+
+    A chunk that lost its worker too often fails the run: something in it kills workers.
+    """
+    with db.transaction() as session:
+        run = session.get(Run, run_id, with_for_update={"read": True})
+        if run is None or run.state not in WORKING.values():
+            return None
+        chunk = _next(session, run)
+        if chunk is None:
+            return None
+        if chunk.state == "claimed":
+            record_outcome(session, run, chunk, actor, "lost")
+            if chunk.rescues == MAX_RESCUES:
+                _poisonous(session, run, chunk, actor)
+                return None
+            chunk.rescues += 1
+        chunk.state = "claimed"
+        chunk.attempt += 1
+        chunk.claimed_by = worker
+        chunk.lease_until = database.now(session) + LEASE
+        entries.append(
+            session, "chunk_intent", actor, run=run, detail={**_name(chunk), "items": chunk.items}
+        )
+        return Claim(
+            run.id, run.token, chunk.direction, chunk.number, chunk.attempt, chunk.items, worker
+        )
+
+
+def progress(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> bool:
+    """Record what the fence says was committed and renew the lease.
+
+    Returns whether the run still wants the chunk worked on; raises `ClaimLost` when another
+    attempt owns it.
+    """
+    with db.transaction() as session:
+        chunk = _held(session, claim)
+        apply_batches(chunk, batches)
+        chunk.lease_until = database.now(session) + LEASE
+        state = session.scalar(select(Run.state).where(Run.id == claim.run_id))
+    return state == WORKING[claim.direction]
+
+
+def finish(db: Database, claim: Claim, batches: tuple[BatchRecord, ...], actor: Actor) -> None:
+    """Every item has its outcome: the chunk is done, and with the last chunk so is the phase."""
+    with db.transaction() as session:
+        run = runs.get(session, claim.run_id, lock=True)
+        chunk = _held(session, claim)
+        apply_batches(chunk, batches)
+        chunk.state = "done"
+        chunk.finished_at = database.now(session)
+        chunk.lease_until = None
+        record_outcome(session, run, chunk, actor, "done")
+        session.flush()
+        if run.state == WORKING[claim.direction] and _all_done(session, run, claim.direction):
+            if claim.direction == "apply":
+                runs.move(session, run, State.VERIFYING, actor)
+            else:
+                runs.move(session, run, State.UNDONE, actor, finished_at=database.now(session))
+
+
+def release(
+    db: Database,
+    claim: Claim,
+    batches: tuple[BatchRecord, ...],
+    actor: Actor,
+    *,
+    retry: str | None = None,
+) -> None:
+    """Give the chunk back. With `retry`, a passing fault's text, it waits longer each time.
+
+    A drained or cancelled claim costs nothing: only faults count towards `MAX_RETRIES`.
+    """
+    with db.transaction() as session:
+        run = runs.get(session, claim.run_id, lock=True)
+        chunk = _held(session, claim)
+        moved = bool(batches) and batches[-1].end > chunk.cursor
+        apply_batches(chunk, batches)
+        chunk.state = "pending"
+        chunk.lease_until = None
+        moment = database.now(session)
+        if retry is not None:
+            chunk.retries = 1 if moved else chunk.retries + 1
+            chunk.error = retry
+            chunk.not_before = moment + timedelta(seconds=min(2**chunk.retries, 60))
+        record_outcome(session, run, chunk, actor, "released")
+        if run.state == WORKING[claim.direction] and not run.inline:
+            runs.ring(session, run, chunk.not_before or moment)
+
+
+def fail(
+    db: Database, claim: Claim, batches: tuple[BatchRecord, ...], actor: Actor, error: str
+) -> None:
+    """The chunk cannot be finished as things are: the run fails with the cause on record."""
+    with db.transaction() as session:
+        run = runs.get(session, claim.run_id, lock=True)
+        chunk = _held(session, claim)
+        apply_batches(chunk, batches)
+        chunk.state = "failed"
+        chunk.error = error
+        chunk.lease_until = None
+        record_outcome(session, run, chunk, actor, "failed")
+        if run.state == WORKING[claim.direction]:
+            fail_run(session, run, actor, f"chunk {chunk.number}: {error}")
+
+
+def fail_run(session: Session, run: Run, actor: Actor, error: str) -> None:
+    """Move a run to `failed` with its cause; `phase` tells `resume` where to go on."""
+    runs.move(session, run, State.FAILED, actor, error=error, finished_at=database.now(session))
+
+
+def retries_left(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> bool:
+    with db.transaction() as session:
+        chunk = _held(session, claim)
+        moved = bool(batches) and batches[-1].end > chunk.cursor
+        return moved or chunk.retries < MAX_RETRIES
+
+
+def apply_batches(chunk: Chunk, batches: tuple[BatchRecord, ...]) -> None:
+    """Make the row say exactly what the fence says."""
+    total = sum((batch.outcomes for batch in batches), Outcomes())
+    for name, count in zip(OUTCOMES, total.counts, strict=True):
+        setattr(chunk, name, count)
+    chunk.cursor = batches[-1].end if batches else 0
+    chunk.archives = [
+        {
+            "name": batch.archive.name,
+            "sha256": batch.archive.sha256,
+            "size": batch.archive.size,
+            "changed": batch.outcomes.changed,
+            "others": batch.outcomes.total - batch.outcomes.changed,
+        }
+        for batch in batches
+    ]
+
+
+def totals(session: Session, run_id: int, direction: str = "apply") -> Outcomes:
+    """What became of a run's items so far, summed over its chunks."""
+    sums = [func.coalesce(func.sum(getattr(Chunk, name)), 0) for name in OUTCOMES]
+    row = session.execute(
+        select(*sums).where(Chunk.run_id == run_id, Chunk.direction == direction)
+    ).one()
+    return Outcomes(*(int(value) for value in row))
+
+
+def record_outcome(session: Session, run: Run, chunk: Chunk, actor: Actor, result: str) -> None:
+    """The entry that answers an attempt's intent; what it counts is what the fence committed."""
+    counts: dict[str, Any] = {name: getattr(chunk, name) for name in OUTCOMES}
+    entries.append(
+        session,
+        "chunk_outcome",
+        actor,
+        run=run,
+        detail={
+            **_name(chunk),
+            "result": result,
+            "cursor": chunk.cursor,
+            "counts": counts,
+            "archives": [
+                {"name": archive["name"], "sha256": archive["sha256"]} for archive in chunk.archives
+            ],
+        },
+    )
+
+
+def _name(chunk: Chunk) -> dict[str, Any]:
+    return {"direction": chunk.direction, "chunk": chunk.number, "attempt": chunk.attempt}
+
+
+def _next(session: Session, run: Run) -> Chunk | None:
+    moment = database.now(session)
+    free = and_(
+        Chunk.state == "pending", or_(Chunk.not_before.is_(None), Chunk.not_before <= moment)
+    )
+    lost = and_(Chunk.state == "claimed", Chunk.lease_until < moment)
+    direction = "undo" if run.state == State.UNDOING else "apply"
+    return session.scalars(
+        select(Chunk)
+        .where(Chunk.run_id == run.id, Chunk.direction == direction, or_(free, lost))
+        .order_by(Chunk.number)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).first()
+
+
+def _held(session: Session, claim: Claim) -> Chunk:
+    chunk = session.get(
+        Chunk,
+        (claim.run_id, claim.direction, claim.number),
+        with_for_update=True,
+        populate_existing=True,
+    )
+    if chunk is None or chunk.state != "claimed" or chunk.attempt != claim.attempt:
+        raise ClaimLost(
+            f"Attempt {claim.attempt} at chunk {claim.number} of r-{claim.run_id} was overtaken "
+            "or ended; what it committed stays on record."
+        )
+    return chunk
+
+
+def _poisonous(session: Session, run: Run, chunk: Chunk, actor: Actor) -> None:
+    chunk.state = "failed"
+    chunk.error = f"its worker was lost {MAX_RESCUES + 1} times"
+    chunk.lease_until = None
+    fail_run(session, run, actor, f"chunk {chunk.number}: {chunk.error}")
+
+
+def _all_done(session: Session, run: Run, direction: str) -> bool:
+    left = session.scalar(
+        select(func.count())
+        .select_from(Chunk)
+        .where(Chunk.run_id == run.id, Chunk.direction == direction, Chunk.state != "done")
+    )
+    return left == 0

@@ -1,0 +1,64 @@
+"""The module that dramatiq's own command line loads: one broker, one actor, one engine.
+
+Nothing that must happen lives in middleware, for the broker swallows what middleware raises:
+claims are inside the actor, and a ring that fails is owed again by the reconciler.
+"""
+
+import threading
+from typing import Any
+
+import dramatiq
+import structlog
+from dramatiq import Broker, Worker
+from dramatiq.middleware import Middleware
+
+from policies.errors import TendError
+from worker import bootstrap, logs, queue, sentry
+from worker.advance import advance
+from worker.engine import Engine
+from worker.heartbeat import Heartbeat
+from worker.settings import Settings
+
+BEAT_SECONDS = 5
+
+log = structlog.get_logger()
+_settings = Settings.load()
+
+
+class Lifecycle(Middleware):
+    """Opens the engine after the fork, beats while the process lives, drains on SIGTERM."""
+
+    engine: Engine
+
+    def after_process_boot(self, broker: Broker) -> None:  # noqa: ARG002 - dramatiq's signature
+        logs.configure(_settings)
+        sentry.start(_settings, "worker")
+        self.engine = bootstrap.open_engine(_settings, bootstrap.open_database(_settings))
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 - dramatiq's signature
+        self.engine.draining.set()
+
+    def _beat(self) -> None:
+        heartbeat = Heartbeat(self.engine.database, "worker")
+        while not self.engine.draining.is_set():
+            try:
+                heartbeat.beat()
+            except TendError as error:
+                log.warning("no heartbeat", why=logs.safe_text(error))
+            self.engine.draining.wait(BEAT_SECONDS)
+        heartbeat.stop()
+
+
+lifecycle = Lifecycle()
+broker = queue.connect(_settings.need("redis_url"), lifecycle)
+dramatiq.set_broker(broker)
+
+
+@dramatiq.actor(queue_name=queue.QUEUE, actor_name=queue.ACTOR, broker=broker)
+def look(run_id: Any) -> None:
+    """Look at a run and do what it needs; what goes wrong here, the reconciler rings for again."""
+    try:
+        advance(lifecycle.engine, int(run_id))
+    except TendError as error:
+        log.warning("run must wait", run=run_id, why=logs.safe_text(error))

@@ -1,0 +1,102 @@
+"""The control database: one engine, short transactions, its own clock.
+
+SQLite means one host. SQLAlchemy's defaults lose updates there, and a plain BEGIN starves
+writers, so every transaction begins IMMEDIATE (measured, see DESIGN.md).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    UpdateBase,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from worker.errors import DatabaseUnreachable
+
+BUSY_SECONDS = 15
+
+
+class Database:
+    """The one way to the control database; safe to share between threads."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @property
+    def dialect(self) -> str:
+        return self.engine.dialect.name
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """One transaction: committed at the end, rolled back on any error.
+
+        Raises `DatabaseUnreachable` when the database does not answer.
+        """
+        try:
+            with self._sessions.begin() as session:
+                yield session
+        except OperationalError as error:
+            raise _unreachable(self.engine) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise _unreachable(self.engine) from error
+            raise
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def now(session: Session) -> datetime:
+    """The control database's own clock, in UTC: leases of every host are measured by it."""
+    if session.get_bind().dialect.name == "sqlite":
+        stamp = session.scalar(text("select strftime('%Y-%m-%dT%H:%M:%f', 'now')"))
+        return datetime.fromisoformat(str(stamp)).replace(tzinfo=UTC)
+    moment: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return moment.astimezone(UTC)
+
+
+def rows_changed(session: Session, statement: UpdateBase) -> int:
+    """Execute a compare-and-set and say how many rows it found as expected."""
+    result = session.execute(statement)
+    if not isinstance(result, CursorResult):
+        raise TypeError("only a statement that changes rows has a row count")
+    return int(result.rowcount)
+
+
+def _unreachable(engine: Engine) -> DatabaseUnreachable:
+    where = engine.url.render_as_string(hide_password=True)
+    return DatabaseUnreachable(
+        f"The control database {where} does not answer; check TEND_DATABASE_URL and the server."
+    )
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,142 @@
+"""Every error Tend raises on purpose, in one tree under `TendError`.
+
+Each message is one sentence that says what is wrong, where, and what to do. The `code` is
+stable and free of personal data: entries, runs and alerts carry it.
+"""
+
+from policies.errors import TendError
+
+
+class SettingError(TendError):
+    """A setting from the environment is missing or wrong."""
+
+    code = "setting_invalid"
+    exit_code = 2
+
+
+class UsageError(TendError):
+    """What a person asked for cannot be asked in this way."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class UnknownPolicy(UsageError):
+    """No policy has this name."""
+
+    code = "policy_unknown"
+
+
+class UnknownRun(UsageError):
+    """No run has this id."""
+
+    code = "run_unknown"
+
+
+class ForbiddenArrow(TendError):
+    """A run cannot go from the state it is in to the state that was asked for."""
+
+    code = "state_forbidden"
+
+
+class PolicyChanged(TendError):
+    """The policy's text differs from the text the plan was frozen with."""
+
+    code = "policy_changed"
+
+
+class DatabaseNotMigrated(TendError):
+    """The control database is older or newer than this code."""
+
+    code = "database_not_migrated"
+
+
+class DatabaseUnreachable(TendError):
+    """The control database does not answer; without it nothing may change."""
+
+    code = "database_unreachable"
+
+
+class QueueUnreachable(TendError):
+    """Redis does not answer; runs are accepted and start when it does."""
+
+    code = "queue_unreachable"
+
+
+class TargetError(TendError):
+    """The target cannot be used as asked."""
+
+    code = "target"
+
+
+class TargetUnreachable(TargetError):
+    """The target does not answer; the work is tried again later."""
+
+    code = "target_unreachable"
+
+
+class TargetRefused(TargetError):
+    """The target answers, but not to these credentials."""
+
+    code = "target_refused"
+
+
+class CollectionMissing(TargetError):
+    """The collection a policy names does not exist."""
+
+    code = "collection_missing"
+
+
+class IndexMissing(TargetError):
+    """The target would have to read the whole collection for this selector."""
+
+    code = "index_missing"
+
+
+class DeadlineExceeded(TargetError):
+    """The target took longer than the operation was allowed."""
+
+    code = "deadline_exceeded"
+
+
+class FenceLost(TargetError):
+    """A newer attempt stands in the target, or the fence is closed: this one must stop."""
+
+    code = "fence_lost"
+
+
+class BatchTooLarge(TargetError):
+    """The before-images exceed the policy's `batch.bytes`; the batch is tried smaller."""
+
+    code = "batch_too_large"
+
+
+class TargetConflict(TargetError):
+    """The application wrote the same records at the same moment; the batch is tried again."""
+
+    code = "target_conflict"
+
+
+class ArchiveError(TendError):
+    """The archive cannot be written or read; nothing is changed without it."""
+
+    code = "archive"
+
+
+class ArchiveExpired(ArchiveError):
+    """The before-images are past their `undo` time and were destroyed."""
+
+    code = "archive_expired"
+
+
+class GuardRefused(TendError):
+    """A guard stopped the run before the change."""
+
+    code = "guard_refused"
+    exit_code = 3
+
+
+class ClaimLost(TendError):
+    """Another attempt owns this chunk now, or the run was ended."""
+
+    code = "claim_lost"

@@ -1,0 +1,37 @@
+"""The summary of a finished run in the application's own `auditlogs`, upserted by run id."""
+
+from sqlalchemy import update
+
+from worker import claims, database, runs
+from worker.engine import Engine
+from worker.registry import frozen_policy, job_of
+from worker.states import State
+from worker.tables import Run
+
+MIRRORED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.UNDONE})
+
+
+def mirror(engine: Engine, run_id: int) -> None:
+    """Write the summary; raises `TargetError`, and whoever looks at the run next tries again."""
+    with engine.database.transaction() as session:
+        run = runs.get(session, run_id)
+        totals = claims.totals(session, run_id)
+        restored = claims.totals(session, run_id, "undo").changed
+        at = run.finished_at or database.now(session)
+    policy = frozen_policy(run.policy_text)
+    details = {
+        "runId": f"r-{run.id}",
+        "policy": run.policy,
+        "state": run.state,
+        "deletedCount": totals.changed,
+        "restoredCount": restored,
+        "cutoffDate": run.cutoff,
+        "environment": run.environment,
+    }
+    engine.target.mirror(f"tend:{run.token}", job_of(policy).mirror_action, details, at)
+    with engine.database.transaction() as session:
+        session.execute(
+            update(Run)
+            .where(Run.id == run_id, Run.state == run.state)
+            .values(mirrored_at=database.now(session))
+        )

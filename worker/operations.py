@@ -1,0 +1,253 @@
+"""What a person may ask for: the same operations for the command line, the console and the API.
+
+Each is one control transaction that either happened or did not; the work itself is rung for.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from policies.models import Policy
+from worker import claims, database, runs, settling
+from worker.audit import entries
+from worker.database import Database
+from worker.engine import Engine
+from worker.errors import (
+    ArchiveExpired,
+    ForbiddenArrow,
+    GuardRefused,
+    PolicyChanged,
+    UsageError,
+)
+from worker.identity import Actor
+from worker.masking import contains_email
+from worker.registry import frozen_policy
+from worker.states import State
+from worker.tables import Chunk, Run, Switch
+
+_RESUMED = {
+    "plan": State.QUEUED,
+    "apply": State.APPLYING,
+    "settle": State.UNDOING,
+    "undo": State.UNDOING,
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks and why; every change needs both."""
+
+    actor: Actor
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not re.search(r"\w", self.reason):
+            raise UsageError("--reason is empty; say in a few words why, for those who read on.")
+        if contains_email(self.reason):
+            raise UsageError(
+                "--reason contains an e-mail address; entries are kept for years and hold no "
+                "personal data. Name a ticket or a case instead."
+            )
+
+
+def request(
+    db: Database,
+    policy: Policy,
+    environment: str,
+    person: Person,
+    *,
+    apply_after_plan: bool,
+    inline: bool,
+    narrowing: dict[str, Any],
+) -> int:
+    """Queue a run of a policy by hand and return its id."""
+    with db.transaction() as session:
+        wanted = runs.Request(
+            policy=policy,
+            environment=environment,
+            trigger="manual",
+            actor=person.actor,
+            reason=person.reason,
+            apply_after_plan=apply_after_plan,
+            inline=inline,
+            narrowing=narrowing,
+        )
+        return runs.create(session, wanted).id
+
+
+def apply(db: Database, run_id: int, today: Policy, person: Person, *, inline: bool) -> State:
+    """Apply a plan exactly as it was frozen; returns the state the run is in now."""
+    with db.transaction() as session:
+        run = runs.get(session, run_id, lock=True)
+        _must_be_planned(run)
+        if run.policy_version != today.version:
+            raise PolicyChanged(
+                f"Policy {run.policy} was changed after r-{run.id} was planned; plan it anew with "
+                f"`tend plan {run.policy}`."
+            )
+        _must_be_alone(session, run)
+        _say(session, run, person, "apply_requested")
+        run.inline = inline
+        session.flush()
+        runs.go_on(session, run, person.actor, frozen_policy(run.policy_text))
+        return State(run.state)
+
+
+def cancel(engine: Engine, run_id: int, person: Person) -> None:
+    """End a run. No batch commits after this returns, and its counts are those of the fences."""
+    with engine.database.transaction() as session:
+        run = runs.get(session, run_id, lock=True)
+        if run.state == State.UNDOING:
+            raise ForbiddenArrow(f"r-{run.id} is being undone; an undo is not cancelled midway.")
+        _say(session, run, person, "cancel_requested")
+        moment = database.now(session)
+        runs.move(session, run, State.CANCELLED, person.actor, finished_at=moment)
+    settling.settle(engine, run_id, person.actor)
+
+
+def resume(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
+    """Continue a run that failed, was interrupted, or lost its inline process."""
+    with db.transaction() as session:
+        run = runs.get(session, run_id, lock=True)
+        _say(session, run, person, "resume_requested")
+        if run.state == State.FAILED:
+            _must_be_alone(session, run)
+            _reopen(session, run)
+            to = _RESUMED[run.phase]
+            runs.move(session, run, to, person.actor, error=None, finished_at=None, rescues=0)
+        elif run.state not in claims.WORKING.values() and run.state not in {
+            State.QUEUED,
+            State.PLANNING,
+            State.VERIFYING,
+        }:
+            raise ForbiddenArrow(
+                f"r-{run.id} is {run.state}; only a failed or interrupted run can be resumed."
+            )
+        run.inline = inline
+        if not inline:
+            runs.ring(session, run, database.now(session))
+
+
+def undo(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
+    """Take a run back: pause the policy's schedule now; fences and records are the worker's."""
+    with db.transaction() as session:
+        run = runs.get(session, run_id, lock=True)
+        if run.state == State.UNDONE:
+            raise ForbiddenArrow(f"r-{run.id} is undone already; `tend show r-{run.id}` says how.")
+        if run.key is None:
+            raise ArchiveExpired(
+                f"The archive of r-{run.id} expired and was destroyed; it cannot be taken back."
+            )
+        if run.applying_at is None:
+            raise ForbiddenArrow(f"r-{run.id} is {run.state} and changed nothing; no need to undo.")
+        _must_be_alone(session, run)
+        _say(session, run, person, "undo_requested")
+        runs.move(
+            session,
+            run,
+            State.UNDOING,
+            person.actor,
+            phase="settle",
+            inline=inline,
+            finished_at=None,
+            mirrored_at=None,
+            error=None,
+        )
+        _pause_schedule(session, run, person)
+        if not inline:
+            runs.ring(session, run, database.now(session))
+
+
+def enable(db: Database, policy: Policy, person: Person) -> None:
+    """From now on scheduled fires of this very text change data, and the schedule is not paused."""
+    with db.transaction() as session:
+        switch = _switch(session, policy.name, person)
+        switch.enabled_version = policy.version
+        switch.schedule_paused = False
+        _record_switch(session, policy.name, person, "policy_enabled", policy.version)
+
+
+def disable(db: Database, policy: Policy, person: Person) -> None:
+    """Scheduled fires only plan and report again."""
+    with db.transaction() as session:
+        switch = _switch(session, policy.name, person)
+        switch.enabled_version = None
+        _record_switch(session, policy.name, person, "policy_disabled", policy.version)
+
+
+def interrupted(engine: Engine, run_id: int) -> None:
+    """The person who ran this inline pressed Ctrl-C: leave a run that can be resumed."""
+    with engine.database.transaction() as session:
+        run = runs.get(session, run_id, lock=True)
+        if run.state in {State.PLANNING, State.APPLYING, State.VERIFYING, State.UNDOING}:
+            claims.fail_run(session, run, engine.actor, "interrupted by the person who ran it")
+
+
+def _must_be_planned(run: Run) -> None:
+    if run.state == State.PLANNED:
+        return
+    if run.state == State.REFUSED:
+        raise GuardRefused(f"r-{run.id} was refused by a guard: {run.refusal}.")
+    raise ForbiddenArrow(f"r-{run.id} is {run.state}; only a plan in state planned can be applied.")
+
+
+def _must_be_alone(session: Session, run: Run) -> None:
+    other = runs.busy(session, run)
+    if other is not None:
+        raise ForbiddenArrow(
+            f"r-{other.id} of {run.policy} is {other.state}; wait for it or cancel it first."
+        )
+
+
+def _say(session: Session, run: Run, person: Person, action: str) -> None:
+    entries.append(session, action, person.actor, run=run, detail={"reason": person.reason})
+
+
+def _reopen(session: Session, run: Run) -> None:
+    """What failed may be tried again, with its retries and rescues counted anew."""
+    for chunk in session.scalars(select(Chunk).where(Chunk.run_id == run.id)):
+        if chunk.state == "failed":
+            chunk.state = "pending"
+        chunk.retries = chunk.rescues = 0
+        chunk.not_before = None
+
+
+def _pause_schedule(session: Session, run: Run, person: Person) -> None:
+    """The next fire would do again what was just taken back."""
+    switch = _switch(session, run.policy, person)
+    if not switch.schedule_paused:
+        switch.schedule_paused = True
+        entries.append(
+            session,
+            "schedule_paused",
+            person.actor,
+            run=run,
+            detail={"reason": person.reason},
+        )
+
+
+def _switch(session: Session, policy: str, person: Person) -> Switch:
+    moment = database.now(session)
+    switch = session.get(Switch, policy, with_for_update=True)
+    if switch is None:
+        switch = Switch(policy=policy, schedule_paused=False)
+        session.add(switch)
+    switch.actor = person.actor.name
+    switch.reason = person.reason
+    switch.at = moment
+    return switch
+
+
+def _record_switch(
+    session: Session, policy: str, person: Person, action: str, version: str
+) -> None:
+    entries.append(
+        session,
+        action,
+        person.actor,
+        policy=policy,
+        detail={"reason": person.reason, "policy_version": version},
+    )

@@ -1,0 +1,53 @@
+"""The doorbell: dramatiq on Redis, which wakes workers and may lose, repeat or delay a ring."""
+
+import dramatiq
+import redis
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import Middleware, Retries
+from redis.exceptions import RedisError
+
+from worker.errors import QueueUnreachable
+
+QUEUE = "tend"
+ACTOR = "look"
+
+
+def connect(url: str, *middleware: Middleware) -> RedisBroker:
+    """A broker with the settings measured in DESIGN.md and no middleware but what is named here.
+
+    redis-py's default socket timeout of 5 s can end the consumer (dramatiq issue 894).
+    """
+    client: redis.Redis = redis.Redis.from_url(
+        url, socket_timeout=30, socket_connect_timeout=5, health_check_interval=15
+    )
+    broker = RedisBroker(
+        client=client,
+        namespace="tend",
+        heartbeat_timeout=15_000,
+        maintenance_chance=1_000_000,
+        middleware=[Retries(max_retries=0), *middleware],
+    )
+    broker.declare_queue(QUEUE)
+    return broker
+
+
+def ring(broker: RedisBroker, run_id: int) -> None:
+    """Tell one worker to look at a run; raises `QueueUnreachable`."""
+    message: dramatiq.Message[None] = dramatiq.Message(
+        queue_name=QUEUE, actor_name=ACTOR, args=(run_id,), kwargs={}, options={}
+    )
+    try:
+        broker.enqueue(message)
+    except (RedisError, dramatiq.ConnectionError) as error:
+        raise QueueUnreachable(
+            "Redis does not answer; check TEND_REDIS_URL. The run is accepted and starts when a "
+            "scheduler reaches Redis again."
+        ) from error
+
+
+def depth(broker: RedisBroker) -> int:
+    """How many rings wait."""
+    try:
+        return int(broker.do_qsize(QUEUE))
+    except (RedisError, dramatiq.ConnectionError) as error:
+        raise QueueUnreachable("Redis does not answer; check TEND_REDIS_URL.") from error

@@ -1,0 +1,172 @@
+"""Runs: how one comes to be, how it moves, and what it waits for.
+
+Every change of state goes through `move`, which knows the one table of arrows and writes the
+audit entry in the same transaction.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from policies.models import Policy
+from worker import database
+from worker.audit import entries
+from worker.errors import ForbiddenArrow, UnknownRun
+from worker.identity import Actor
+from worker.states import ALLOWED, UNFINISHED, State
+from worker.tables import Chunk, Doorbell, Run
+
+MAX_RINGS = 8
+"""Doorbells for one run: more workers than this share a run no faster."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who wants which policy run, why, and how far."""
+
+    policy: Policy
+    environment: str
+    trigger: str
+    actor: Actor
+    reason: str
+    apply_after_plan: bool
+    inline: bool = False
+    scheduled_for: datetime | None = None
+    not_before: datetime | None = None
+    narrowing: dict[str, Any] = field(default_factory=dict)
+
+
+def create(session: Session, request: Request, *, skipped: str | None = None) -> Run:
+    """Insert a run, its first entry and the doorbell it is owed, all or nothing.
+
+    With `skipped`, the row only records why a due time led to no run.
+    """
+    moment = database.now(session)
+    run = Run(
+        policy=request.policy.name,
+        policy_version=request.policy.version,
+        policy_text=request.policy.text,
+        environment=request.environment,
+        state=State.SKIPPED if skipped else State.QUEUED,
+        trigger=request.trigger,
+        scheduled_for=request.scheduled_for,
+        not_before=request.not_before,
+        apply_after_plan=request.apply_after_plan,
+        inline=request.inline,
+        actor=request.actor.name,
+        actor_proof=request.actor.proof,
+        on_behalf_of=request.actor.on_behalf_of,
+        reason=request.reason,
+        narrowing=request.narrowing,
+        refusal=skipped,
+        created_at=moment,
+        finished_at=moment if skipped else None,
+    )
+    session.add(run)
+    session.flush()
+    entries.append(
+        session,
+        "run_skipped" if skipped else "run_created",
+        request.actor,
+        run=run,
+        detail={
+            "reason": request.reason,
+            "scheduled_for": entries.stamp(request.scheduled_for)
+            if request.scheduled_for
+            else None,
+            "skipped": skipped,
+        },
+    )
+    if not skipped and not request.inline:
+        ring(session, run, request.not_before or moment)
+    return run
+
+
+def ring(session: Session, run: Run, due_at: datetime, rings: int = 1) -> None:
+    """Owe the workers a doorbell; the relay rings it after this transaction commits."""
+    session.add(Doorbell(run_id=run.id, due_at=due_at, rings=rings))
+    run.rung_at = due_at
+
+
+def get(session: Session, run_id: int, *, lock: bool = False) -> Run:
+    """The run; with `lock`, nobody else changes it until this transaction ends."""
+    run = session.get(Run, run_id, with_for_update=lock, populate_existing=True)
+    if run is None:
+        raise UnknownRun(f"There is no run r-{run_id}; `tend runs` lists those there are.")
+    return run
+
+
+def parse_id(text: str) -> int:
+    """The number in `r-1042` (or `1042`)."""
+    match = re.fullmatch(r"(?:r-)?(\d{1,18})", text.strip().lower())
+    if match is None:
+        raise UnknownRun(
+            f"'{text}' is no run id; ids look like r-1042, and `tend runs` lists them."
+        )
+    return int(match[1])
+
+
+def move(
+    session: Session,
+    run: Run,
+    to: State,
+    actor: Actor,
+    *,
+    detail: dict[str, Any] | None = None,
+    **columns: Any,
+) -> None:
+    """Take one arrow of the table, by compare-and-set, with its audit entry.
+
+    Raises `ForbiddenArrow` when there is no such arrow, or when the run has moved meanwhile.
+    """
+    start = State(run.state)
+    if (start, to) not in ALLOWED:
+        raise ForbiddenArrow(f"Run r-{run.id} is {start}; from there it cannot become {to}.")
+    session.flush()
+    arrow = update(Run).where(Run.id == run.id, Run.state == start).values(state=to, **columns)
+    if database.rows_changed(session, arrow) != 1:
+        raise ForbiddenArrow(
+            f"Run r-{run.id} is no longer {start}; look again with `tend show r-{run.id}`."
+        )
+    session.refresh(run)
+    entries.append(
+        session, "run_" + to, actor, run=run, detail={"from": str(start), **(detail or {})}
+    )
+
+
+def go_on(session: Session, run: Run, actor: Actor, policy: Policy) -> None:
+    """From `planned`: to the approver if the policy wants one, else to the change."""
+    if policy.approval == "required":
+        move(session, run, State.AWAITING_APPROVAL, actor)
+        return
+    moment = database.now(session)
+    move(
+        session,
+        run,
+        State.APPLYING,
+        actor,
+        phase="apply",
+        applying_at=moment,
+        applied_by=actor.name,
+        expires_at=moment + (policy.plan_expires if policy.undo == "none" else policy.undo).delta,
+    )
+    if not run.inline:
+        chunks = session.scalar(
+            select(func.count()).select_from(Chunk).where(Chunk.run_id == run.id)
+        )
+        ring(session, run, moment, rings=min(int(chunks or 1), MAX_RINGS) or 1)
+
+
+def busy(session: Session, run: Run) -> Run | None:
+    """Another run of the same policy that plans, applies or undoes: they go one at a time."""
+    return session.scalars(
+        select(Run)
+        .where(Run.policy == run.policy, Run.id != run.id, Run.state.in_(UNFINISHED))
+        .where(or_(Run.state != State.QUEUED, Run.id < run.id))
+        .order_by(Run.id)
+        .limit(1)
+    ).first()

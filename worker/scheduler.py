@@ -1,0 +1,109 @@
+"""The scheduler process: one tick a second that fires what is due and rings what is owed."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from types import FrameType
+
+import structlog
+from apscheduler.schedulers.blocking import BlockingScheduler
+
+from policies.errors import TendError
+from policies.models import Policy
+from worker import database, logs
+from worker.database import Database
+from worker.firing import fire_due
+from worker.heartbeat import Heartbeat
+from worker.relay import relay
+
+TICK_SECONDS = 1
+RECONCILE_SECONDS = 5
+LOOK_SECONDS = 0.2
+
+log = structlog.get_logger()
+
+
+def run(
+    db: Database,
+    policies: Sequence[Policy],
+    environment: str,
+    ring: Callable[[int], None],
+    reconcile: Callable[[], object],
+) -> None:
+    """Tick and reconcile until SIGTERM or SIGINT; exits 1 should the loop end by itself."""
+    stop = _Stop()
+    heartbeat = Heartbeat(db, "scheduler")
+
+    def tick() -> None:
+        fire_due(db, policies, environment, _now(db))
+        heartbeat.beat()
+        relay(db, ring, _now(db))
+
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)  # INFO has two lines for each tick
+    scheduler = BlockingScheduler(
+        timezone=UTC,
+        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+    )
+    for name, work, seconds in (
+        ("tick", tick, TICK_SECONDS),
+        ("reconcile", reconcile, RECONCILE_SECONDS),
+    ):
+        scheduler.add_job(
+            _Steady(name, work), "interval", seconds=seconds, next_run_time=datetime.now(UTC)
+        )
+    loop = threading.Thread(target=scheduler.start, name="scheduler", daemon=True)
+    loop.start()
+    while loop.is_alive() and not (stop.asked and scheduler.running):
+        loop.join(LOOK_SECONDS)
+    if not loop.is_alive():
+        log.critical("the scheduler's loop has died; the process ends so that it is restarted")
+        raise SystemExit(1)
+    log.info("scheduler stops")
+    scheduler.shutdown()
+    heartbeat.stop()
+
+
+class _Stop:
+    """Set by the first signal; a second one ends the process at once.
+
+    A flag and nothing more: an Event that is set inside a signal handler can block for ever.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+class _Steady:
+    """Work that goes on after an error; the same trouble is logged once, and its end too."""
+
+    def __init__(self, name: str, work: Callable[[], object]) -> None:
+        self._name = name
+        self._work = work
+        self._trouble: str | None = None
+
+    def __call__(self) -> None:
+        try:
+            self._work()
+        except Exception as error:
+            why = logs.safe_text(error)
+            if why != self._trouble:
+                unexpected = not isinstance(error, TendError)
+                log.exception(f"{self._name} failed", why=why, exc_info=unexpected)
+            self._trouble = why
+        else:
+            if self._trouble is not None:
+                log.info(f"{self._name} works again")
+            self._trouble = None
+
+
+def _now(db: Database) -> datetime:
+    with db.transaction() as session:
+        return database.now(session)

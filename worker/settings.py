@@ -1,0 +1,255 @@
+"""Settings, from the environment alone. `docs/settings.md` lists them.
+
+A value never appears in an error: it may hold a password.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+import policies
+from worker.errors import SettingError
+
+NEW_KEY = (
+    "python -c 'from cryptography.fernet import Fernet as F; print(F.generate_key().decode())'"
+)
+
+
+def _sql(secret: SecretStr) -> SecretStr:
+    scheme, separator, rest = secret.get_secret_value().partition("://")
+    if scheme in ("postgres", "postgresql"):
+        scheme = "postgresql+psycopg"
+    try:
+        url = make_url(f"{scheme}{separator}{rest}")
+    except (ArgumentError, ValueError):
+        raise ValueError("is not a database URL") from None
+    if url.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+        raise ValueError("must name a file, since a database in memory ends with its process")
+    return SecretStr(f"{scheme}{separator}{rest}")
+
+
+def _redis(secret: SecretStr) -> SecretStr:
+    try:
+        url = urlsplit(secret.get_secret_value())
+        complete = url.path if url.scheme == "unix" else url.hostname and url.port != 0
+    except ValueError:
+        complete = None
+    if not complete or url.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("must be a redis://, rediss:// or unix:// URL")
+    return secret
+
+
+def _mongo(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("must begin with mongodb:// or mongodb+srv://")
+    try:
+        database = mongo_database(secret.get_secret_value())
+    except (PyMongoError, ValueError, TypeError, OSError):
+        raise ValueError(
+            "is not a URL that the MongoDB driver accepts; check its hosts and options, and that "
+            "user and password are percent-encoded"
+        ) from None
+    if not database:
+        raise ValueError("must name the database after the host")
+    return secret
+
+
+def mongo_database(url: str) -> str | None:
+    """The database that a MongoDB URL names, without asking DNS or a server."""
+    if url.startswith("mongodb+srv://"):
+        return urlsplit(url).path.strip("/")
+    database: str | None = parse_uri(url)["database"]
+    return database
+
+
+def _keys(secret: SecretStr) -> SecretStr:
+    for position, key in enumerate(secret.get_secret_value().split(","), start=1):
+        try:
+            Fernet(key.strip())
+        except ValueError:
+            raise ValueError(f"holds no Fernet key at position {position}") from None
+    return secret
+
+
+def _folders(paths: str) -> str:
+    for position, path in enumerate(_split(paths), start=1):
+        if not path.is_dir():
+            raise ValueError(f"names a folder at position {position} that does not exist")
+    return paths
+
+
+def _split(paths: str) -> tuple[Path, ...]:
+    return tuple(Path(path) for path in paths.split(os.pathsep) if path)
+
+
+def _dsn(secret: SecretStr) -> SecretStr:
+    url = urlsplit(secret.get_secret_value())
+    if not (url.scheme in ("http", "https") and url.username and url.hostname and url.path[1:]):
+        raise ValueError("is not the DSN of a Sentry project")
+    return secret
+
+
+SqlUrl = Annotated[SecretStr, AfterValidator(_sql)]
+MongoUrl = Annotated[SecretStr, AfterValidator(_mongo)]
+
+
+class Settings(BaseSettings):
+    """Everything the environment decides; the description of each field is what to put there."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TEND_",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_by_name=True,
+    )
+
+    env: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = Field(
+        default="development",
+        description="the environment, in small letters, digits and hyphens",
+        examples=["production"],
+    )
+    database_url: SqlUrl | None = Field(
+        default=None,
+        description="the control database, SQLite or PostgreSQL",
+        examples=["postgresql://tend@db.internal/tend"],
+    )
+    redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = Field(
+        default=None,
+        description="a Redis database of Tend's own, which wakes the workers",
+        examples=["redis://redis.internal:6379/5"],
+    )
+    mongo_url: MongoUrl | None = Field(
+        default=None,
+        description="the MongoDB to tend, with the database name",
+        examples=["mongodb://tend@mongo.internal/ordernimbus?replicaSet=rs0"],
+    )
+    mongo_read_url: MongoUrl | None = Field(
+        default=None,
+        description="the same database for a user who cannot write, used for planning",
+        examples=["mongodb://tend-reader@mongo.internal/ordernimbus?replicaSet=rs0"],
+    )
+    sql_url: SqlUrl | None = Field(
+        default=None,
+        description="the SQL database to tend, SQLite or PostgreSQL",
+        examples=["postgresql://tend@db.internal/peakbeyond"],
+    )
+    archive_url: SecretStr | None = Field(
+        default=None,
+        description="a folder or an object store that every worker sees",
+        examples=["s3://tend-archive/production"],
+    )
+    keys: Annotated[SecretStr, AfterValidator(_keys)] | None = Field(
+        default=None,
+        description="comma-separated Fernet keys, of which the first seals and all open",
+        examples=[f"the output of: {NEW_KEY}"],
+    )
+    policy_dir: Annotated[str, AfterValidator(_folders)] = Field(
+        default=policies.__path__[0],
+        description=f"the folders with policy files, separated by '{os.pathsep}'",
+        examples=["policies"],
+    )
+    log: Literal["json", "console"] = Field(
+        default_factory=lambda data: "console" if data["env"] == "development" else "json",
+        description="how log lines look, json or console",
+        examples=["json"],
+    )
+    sentry_dsn: Annotated[SecretStr, AfterValidator(_dsn)] | None = Field(
+        default=None,
+        validation_alias="SENTRY_DSN",
+        description="the DSN of the Sentry project that collects errors",
+        examples=["https://key@sentry.internal/1"],
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.env == "production" and self.keys is None:
+            raise ValueError(f"{_not_set('keys')[:-1]}; TEND_ENV=production requires it.")
+        if self.mongo_url is not None and self.mongo_read_url is not None:
+            names = {
+                mongo_database(url.get_secret_value())
+                for url in (self.mongo_url, self.mongo_read_url)
+            }
+            if len(names) > 1:
+                raise ValueError(
+                    "TEND_MONGO_READ_URL names another database than TEND_MONGO_URL; plans must "
+                    "be made from the data they will change."
+                )
+        return self
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of this process. Raises `SettingError` for the first that is wrong."""
+        for variable in sorted(os.environ):
+            if variable.startswith("TEND_") and variable not in VARIABLES:
+                raise SettingError(_unknown(variable))
+        try:
+            return cls()
+        except ValidationError as error:
+            sentence = _sentence(error)
+        raise SettingError(sentence)  # outside, so that no traceback leads to the values
+
+    def need(
+        self,
+        name: Literal["database_url", "redis_url", "mongo_url", "sql_url", "archive_url", "keys"],
+    ) -> str:
+        """The setting's value. Raises `SettingError`, which says what to put there, if unset."""
+        secret: SecretStr | None = getattr(self, name)
+        if secret is None:
+            raise SettingError(_not_set(name))
+        return secret.get_secret_value()
+
+    @property
+    def policy_directories(self) -> tuple[Path, ...]:
+        return _split(self.policy_dir)
+
+
+def _variable(name: str) -> str:
+    return "SENTRY_DSN" if name.upper() == "SENTRY_DSN" else f"TEND_{name.upper()}"
+
+
+VARIABLES = {_variable(name): name for name in Settings.model_fields} | {
+    "TEND_TOKEN": None,
+    "TEND_REVISION": None,
+    "TEND_ANCHOR_URL": None,
+}
+"""Every variable that may be set, and the field that it fills, if any."""
+
+
+def _example(name: str) -> str:
+    return str((Settings.model_fields[name].examples or [""])[0])
+
+
+def _not_set(name: str) -> str:
+    description = Settings.model_fields[name].description
+    return f"{_variable(name)} is not set: put {description} there, such as {_example(name)}."
+
+
+def _unknown(variable: str) -> str:
+    close = difflib.get_close_matches(variable, VARIABLES, n=1, cutoff=0.75)
+    hint = f"did you mean {close[0]}?" if close else "remove it."
+    return f"{variable} is no setting of Tend: {hint} docs/settings.md lists them all."
+
+
+def _sentence(error: ValidationError) -> str:
+    first: dict[str, Any] = dict(error.errors(include_url=False, include_input=False)[0])
+    what = str(first.get("ctx", {}).get("error", first["msg"]))
+    if not first["loc"]:
+        return what
+    variable = _variable(str(first["loc"][0]))
+    if what.startswith(("String should", "Input should")):
+        what = f"is not allowed: {what[0].lower()}{what[1:]}"
+    return f"{variable} {what}; an example is {_example(VARIABLES[variable] or '')}."

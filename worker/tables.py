@@ -1,0 +1,227 @@
+"""The control database's tables: the one truth about runs, chunks, schedules and entries."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    UniqueConstraint,
+    false,
+    func,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from worker.states import State
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware UTC time; a naive one is refused, since nobody knows what it means."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class Table(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's declared way to map types
+        datetime: UtcTime,
+        bytes: LargeBinary,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
+
+
+class Run(Table):
+    """One execution of a policy; a due time that led to none is a row in state `skipped`."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        UniqueConstraint("policy", "scheduled_for"),
+        Index("ix_runs_state", "state"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token: Mapped[str] = mapped_column(String(32), default=lambda: uuid4().hex)
+    """Names the run in fences and archives, which may have seen its id before."""
+    policy: Mapped[str] = mapped_column(String(64))
+    policy_version: Mapped[str] = mapped_column(String(64))
+    policy_text: Mapped[str]
+    environment: Mapped[str] = mapped_column(String(32))
+    state: Mapped[State] = mapped_column(String(24))
+    phase: Mapped[str] = mapped_column(String(8), default="plan")
+    """plan, apply or undo: what `resume` continues after a failure."""
+    trigger: Mapped[str] = mapped_column(String(8))
+    scheduled_for: Mapped[datetime | None]
+    not_before: Mapped[datetime | None]
+    apply_after_plan: Mapped[bool]
+    inline: Mapped[bool] = mapped_column(server_default=false())
+    """True while the work belongs to one command-line process; workers leave it alone."""
+
+    actor: Mapped[str]
+    actor_proof: Mapped[str] = mapped_column(String(8))
+    on_behalf_of: Mapped[str | None]
+    reason: Mapped[str]
+    applied_by: Mapped[str | None]
+    narrowing: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    as_of: Mapped[datetime | None]
+    cutoff: Mapped[datetime | None]
+    selector: Mapped[dict[str, Any] | None]
+    planned: Mapped[int] = mapped_column(default=0)
+    population: Mapped[int | None]
+    remaining: Mapped[dict[str, Any] | None]
+    """What the selector still finds after the run: total, and the part each cause explains."""
+    digest: Mapped[str | None] = mapped_column(String(64))
+    preview: Mapped[dict[str, Any] | None]
+    """Counts, guards, sums and estimates of the plan; holds no field values."""
+    sample: Mapped[bytes | None]
+    """Sealed with the run's key: a few records before and after."""
+    key: Mapped[bytes | None]
+    """The run's key, wrapped; destroyed when the archive expires."""
+
+    refusal: Mapped[str | None]
+    error: Mapped[str | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    applying_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    rung_at: Mapped[datetime | None]
+    rescues: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None]
+    """While a worker plans or verifies; chunks carry leases of their own."""
+    lease_token: Mapped[str | None] = mapped_column(String(32))
+    expires_at: Mapped[datetime | None]
+    """When an unapplied plan, or the archive of an applied one, expires."""
+    mirrored_at: Mapped[datetime | None]
+
+
+class Chunk(Table):
+    """A slice of a plan: the unit of claiming, of leases and of audit."""
+
+    __tablename__ = "chunks"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    direction: Mapped[str] = mapped_column(String(8), primary_key=True)
+    """apply or undo."""
+    number: Mapped[int] = mapped_column(primary_key=True)
+    items: Mapped[int]
+    payload: Mapped[bytes | None]
+    """The keys, compressed and sealed with the run's key; an undo chunk has none."""
+    state: Mapped[str] = mapped_column(String(8), default="pending")
+    """pending, claimed, done, failed, or stopped with the run."""
+    attempt: Mapped[int] = mapped_column(default=0)
+    claimed_by: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    not_before: Mapped[datetime | None]
+    rescues: Mapped[int] = mapped_column(default=0)
+    retries: Mapped[int] = mapped_column(default=0)
+    cursor: Mapped[int] = mapped_column(default=0)
+    changed: Mapped[int] = mapped_column(default=0)
+    changed_since: Mapped[int] = mapped_column(default=0)
+    gone: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    held: Mapped[int] = mapped_column(default=0)
+    uncertain: Mapped[int] = mapped_column(default=0)
+    archives: Mapped[list[Any]] = mapped_column(default=list)
+    """Name, SHA-256 and counts of every archive object the fence says was committed."""
+    error: Mapped[str | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Entry(Table):
+    """An audit entry; `body` is the canonical text that `leaf_hash` is taken of."""
+
+    __tablename__ = "entries"
+    __table_args__ = (Index("ix_entries_run_id", "run_id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    action: Mapped[str] = mapped_column(String(32))
+    run_id: Mapped[int | None]
+    policy: Mapped[str | None] = mapped_column(String(64))
+    actor: Mapped[str]
+    body: Mapped[bytes]
+    leaf_hash: Mapped[str] = mapped_column(String(64))
+
+
+class Switch(Table):
+    """Whether a policy's schedule may change data, and whether it fires at all."""
+
+    __tablename__ = "switches"
+
+    policy: Mapped[str] = mapped_column(String(64), primary_key=True)
+    enabled_version: Mapped[str | None] = mapped_column(String(64))
+    """The version that was enabled; any other text only observes."""
+    schedule_paused: Mapped[bool] = mapped_column(server_default=false())
+    actor: Mapped[str]
+    reason: Mapped[str]
+    at: Mapped[datetime]
+
+
+class ScheduleCursor(Table):
+    """Up to which due time a policy's schedule has been turned into rows."""
+
+    __tablename__ = "schedule_cursors"
+
+    policy: Mapped[str] = mapped_column(String(64), primary_key=True)
+    schedule: Mapped[str]
+    """The schedule's own text: a changed schedule starts anew from now."""
+    through: Mapped[datetime]
+
+
+class Doorbell(Table):
+    """The outbox: a ring that is owed to the workers, written with what it announces."""
+
+    __tablename__ = "doorbells"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
+    due_at: Mapped[datetime]
+    rings: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+
+
+class Process(Table):
+    """A heartbeat of every scheduler and worker."""
+
+    __tablename__ = "processes"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(12))
+    host: Mapped[str]
+    pid: Mapped[int]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+OUTCOMES = ("changed", "changed_since", "gone", "failed", "held", "uncertain")

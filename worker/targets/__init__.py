@@ -1,0 +1,1 @@
+"""Targets: select, snapshot, change and restore, each behind a fence."""

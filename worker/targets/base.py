@@ -1,0 +1,114 @@
+"""What the engine asks of a target, whatever database it is."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from jobs.base import Batch as JobBatch
+from jobs.base import Outcomes, Reader
+from policies.selectors import Selector
+
+
+@dataclass(frozen=True)
+class ArchiveRef:
+    """An archive object on record: its name, the SHA-256 of its stored bytes, and their number."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class BatchRecord:
+    """What the fence says one committed batch did to the items `start` to `end` of its chunk."""
+
+    number: int
+    start: int
+    end: int
+    attempt: int
+    outcomes: Outcomes
+    archive: ArchiveRef
+
+
+@dataclass(frozen=True)
+class RecordOutcome:
+    """One record in an archive object: what became of it, with its before-image if it changed."""
+
+    key: Any
+    outcome: str
+    code: str | None = None
+    before: Any = None
+    written: dict[str, Any] | None = None
+
+
+Archive = Callable[[Iterable[RecordOutcome]], ArchiveRef]
+"""Writes one batch's records and returns only when they are safe on disk."""
+
+
+class Batch(JobBatch, Protocol):
+    """The open target transaction: what a job may do in it, and what an undo may."""
+
+    def restore(self, records: Sequence[RecordOutcome]) -> Outcomes:
+        """Put back what nobody has touched since: `changed` are restored, the rest conflicts."""
+
+
+class Fence(Protocol):
+    """The target's own record of one chunk; recovery believes it alone."""
+
+    def __enter__(self) -> "Fence": ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def take(self, attempt: int) -> tuple[BatchRecord, ...]:
+        """End the attempt before this one, stand in its place and return what was committed.
+
+        Raises `FenceLost` when a newer attempt stands there or the fence is closed.
+        """
+
+    def batch(
+        self, number: int, span: tuple[int, int], work: Callable[[Batch], Outcomes]
+    ) -> BatchRecord:
+        """Run `work` in one target transaction that also writes this fence.
+
+        Raises `FenceLost`, `BatchTooLarge`, `DeadlineExceeded` or `TargetUnreachable`; after
+        any of them either nothing was changed or the fence says that it was.
+        """
+
+
+class Target(Protocol):
+    """One database that Tend looks after."""
+
+    def reader(self, collection: str, as_of: datetime, *, scan: bool) -> Reader:
+        """A handle for planning, which cannot write and refuses to scan unless told."""
+
+    def check(self, collection: str, selector: Selector, as_of: datetime) -> None:
+        """Raise `CollectionMissing` or `IndexMissing` unless the selector can be worked on."""
+
+    def population(self, collection: str) -> int:
+        """How many records there are, counted one by one."""
+
+    def population_now(self, collection: str) -> int:
+        """How many records there are by the target's own books: quick, for looking again."""
+
+    def count(self, collection: str, selector: Selector, as_of: datetime) -> int:
+        """How many records match, read on the primary."""
+
+    def count_of(
+        self, collection: str, selector: Selector, as_of: datetime, keys: Sequence[Any]
+    ) -> int:
+        """How many of these keys match, read on the primary."""
+
+    def fence(
+        self, name: str, collection: str, as_of: datetime, max_bytes: int, archive: Archive
+    ) -> Fence:
+        """The fence of one chunk, by a name that no other chunk ever had."""
+
+    def close_fence(self, name: str) -> tuple[BatchRecord, ...]:
+        """Let no further batch of this chunk in; returns what was committed, exactly."""
+
+    def forget(self, prefix: str) -> None:
+        """Remove the fences whose name begins so; their run's archive is gone."""
+
+    def mirror(self, document_id: str, action: str, details: dict[str, Any], at: datetime) -> None:
+        """Upsert a run's summary into the application's own log."""

@@ -1,0 +1,197 @@
+"""A MongoDB target: connections, reading for plans, counts, and the fences of its chunks.
+
+Plans may be read where the URL says, by a user that cannot write. Whatever decides about a
+write reads the primary, and writes are `majority`, whatever the URL says.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pymongo
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient, ReadPreference
+from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from jobs.base import Item
+from policies.selectors import AllOf, AnyOf, Selector, field_of, leaves
+from worker.errors import CollectionMissing, IndexMissing
+from worker.targets.base import Archive, BatchRecord
+from worker.targets.mongo_errors import translated
+from worker.targets.mongo_fence import COLLECTION, MongoFence, close_fence
+from worker.targets.mongo_select import Filter, compile_selector
+
+Document = Mapping[str, Any]
+
+SCAN_SECONDS = 300
+COUNT_SECONDS = 60
+LOOK_SECONDS = 10
+_DATES = DatetimeConversion.DATETIME_AUTO  # a date that Python cannot hold stays one of BSON's
+
+
+class MongoTarget:
+    """One MongoDB database; safe to share between threads, not between processes."""
+
+    def __init__(self, url: str, read_url: str | None = None) -> None:
+        options: dict[str, Any] = {"appname": "tend", "serverSelectionTimeoutMS": 5000}
+        with translated("MongoDB"):
+            self._client: MongoClient[Document] = MongoClient(url, **options)
+            self._reading: MongoClient[Document] = (
+                MongoClient(read_url, **options) if read_url else self._client
+            )
+            self._writes: Database[Document] = self._client.get_default_database().with_options(
+                codec_options=CodecOptions(tz_aware=True, datetime_conversion=_DATES),
+                read_preference=ReadPreference.PRIMARY,
+                read_concern=ReadConcern("majority"),
+                write_concern=WriteConcern("majority"),
+            )
+            self._reads: Database[Document] = self._reading.get_default_database().with_options(
+                codec_options=CodecOptions(tz_aware=True, datetime_conversion=_DATES)
+            )
+        self.name = f"MongoDB database {self._writes.name}"
+
+    def close(self) -> None:
+        self._client.close()
+        self._reading.close()
+
+    def reader(self, collection: str, as_of: datetime, *, scan: bool) -> "MongoReader":
+        return MongoReader(self, collection, as_of, scan)
+
+    def where(self, collection: str) -> str:
+        return f"{self.name}, collection {collection}"
+
+    def check(self, collection: str, selector: Selector, as_of: datetime) -> None:
+        with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
+            found = list(self._reads.list_collections(filter={"name": collection}))
+            if not found:
+                raise CollectionMissing(
+                    f"{self.where(collection)} does not exist; check `collection` in the policy "
+                    "and the database in TEND_MONGO_URL."
+                )
+            condition = compile_selector(selector, as_of)
+            if self._scans(collection, condition):
+                commands = " ".join(self.index_commands(collection, selector, as_of))
+                raise IndexMissing(
+                    f"{self.where(collection)} has no index for this selector; create it with "
+                    f"{commands} or look with `tend plan --scan`."
+                )
+
+    def index_commands(self, collection: str, selector: Selector, as_of: datetime) -> list[str]:
+        """The shell commands that create what this selector lacks."""
+        parts = _alternatives(selector)
+        names = [
+            field_of(next(iter(leaves(part))))
+            for part in parts
+            if self._scans(collection, compile_selector(part, as_of))
+        ]
+        return [
+            f"db.{collection}.createIndex({json.dumps({name: 1})});"
+            for name in dict.fromkeys(names)
+        ]
+
+    def _scans(self, collection: str, condition: Filter) -> bool:
+        explained = self._reads.command(
+            "explain", {"find": collection, "filter": condition}, verbosity="queryPlanner"
+        )
+        return "COLLSCAN" in json.dumps(explained["queryPlanner"]["winningPlan"], default=str)
+
+    def population(self, collection: str) -> int:
+        with translated(self.where(collection)), pymongo.timeout(COUNT_SECONDS):
+            return self._reads[collection].count_documents({}, hint={"_id": 1})
+
+    def population_at_least(self, collection: str, enough: int) -> int:
+        with translated(self.where(collection)), pymongo.timeout(COUNT_SECONDS):
+            return self._reads[collection].count_documents({}, hint={"_id": 1}, limit=enough)
+
+    def population_now(self, collection: str) -> int:
+        with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
+            return self._writes[collection].estimated_document_count()
+
+    def average_size(self, collection: str) -> int:
+        """Bytes of a record, by the target's own books; 0 for an empty collection."""
+        with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
+            return int(self._reads.command("collStats", collection).get("avgObjSize", 0))
+
+    def count(self, collection: str, selector: Selector, as_of: datetime) -> int:
+        with translated(self.where(collection)), pymongo.timeout(COUNT_SECONDS):
+            return self._writes[collection].count_documents(compile_selector(selector, as_of))
+
+    def count_of(
+        self, collection: str, selector: Selector, as_of: datetime, keys: Sequence[Any]
+    ) -> int:
+        condition = {"$and": [{"_id": {"$in": list(keys)}}, compile_selector(selector, as_of)]}
+        with translated(self.where(collection)), pymongo.timeout(COUNT_SECONDS):
+            return self._writes[collection].count_documents(condition, hint={"_id": 1})
+
+    def fence(
+        self, name: str, collection: str, as_of: datetime, max_bytes: int, archive: Archive
+    ) -> MongoFence:
+        raw: CodecOptions[RawBSONDocument] = CodecOptions(
+            RawBSONDocument, tz_aware=True, datetime_conversion=_DATES
+        )
+        with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
+            return MongoFence(
+                name=name,
+                fences=self._writes[COLLECTION],
+                records=self._writes.with_options(codec_options=raw)[collection],
+                session=self._client.start_session(),
+                as_of=as_of,
+                max_bytes=max_bytes,
+                archive=archive,
+            )
+
+    def close_fence(self, name: str) -> tuple[BatchRecord, ...]:
+        return close_fence(self._writes[COLLECTION], name)
+
+    def forget(self, prefix: str) -> None:
+        with translated(self.where(COLLECTION)), pymongo.timeout(LOOK_SECONDS):
+            self._writes[COLLECTION].delete_many({"_id": {"$gte": prefix, "$lt": prefix + "~"}})
+
+    def mirror(self, document_id: str, action: str, details: dict[str, Any], at: datetime) -> None:
+        with translated(self.where("auditlogs")), pymongo.timeout(LOOK_SECONDS):
+            self._writes["auditlogs"].update_one(
+                {"_id": document_id},
+                {"$set": {"action": action, "details": details, "timestamp": at}},
+                upsert=True,
+            )
+
+
+class MongoReader:
+    """Reads for a plan: its own connection if there is a read URL, and no way to write."""
+
+    def __init__(self, target: MongoTarget, collection: str, as_of: datetime, scan: bool) -> None:
+        self._target = target
+        self._collection = collection
+        self._as_of = as_of
+        self._scan = scan
+
+    def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Item]:
+        where = self._target.where(self._collection)
+        try:
+            self._target.check(self._collection, selector, self._as_of)
+        except IndexMissing:
+            if not self._scan:
+                raise
+        condition = compile_selector(selector, self._as_of)
+        with translated(where):
+            records = self._target._reads[self._collection]  # noqa: SLF001 - its own reader
+            cursor = records.find(
+                condition,
+                {"_id": 1, **dict.fromkeys(fields, 1)},
+                batch_size=20_000,
+                max_time_ms=SCAN_SECONDS * 1000,
+            )
+            with cursor:
+                for record in cursor:
+                    yield Item(record["_id"], record)
+
+
+def _alternatives(selector: Selector) -> Sequence[Selector]:
+    """The parts of a selector that each need an index of their own."""
+    while isinstance(selector, AllOf):
+        selector = selector.all[0]
+    return selector.any if isinstance(selector, AnyOf) else (selector,)

@@ -1,0 +1,89 @@
+"""After a run the selector is asked again, and what is left is explained."""
+
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from worker import claims, database, runs
+from worker.claims import LEASE
+from worker.engine import Engine, Work, thaw
+from worker.states import State
+from worker.tables import OUTCOMES, Chunk, Run
+from worker.targets.base import ArchiveRef
+
+
+def verify(engine: Engine, run_id: int) -> bool:
+    """Count and explain what is left, and succeed; False when another verifier is at it."""
+    run = _claim(engine, run_id)
+    if run is None:
+        return False
+    work = thaw(run, engine.keyring)
+    remaining = _remaining(engine, work)
+    with engine.database.transaction() as session:
+        current = runs.get(session, run_id, lock=True)
+        moment = database.now(session)
+        totals = claims.totals(session, run_id)
+        undo = work.policy.undo
+        runs.move(
+            session,
+            current,
+            State.SUCCEEDED,
+            engine.actor,
+            detail={
+                "counts": dict(zip(OUTCOMES, totals.counts, strict=True)),
+                "remaining": remaining,
+                "digest": current.digest,
+            },
+            remaining=remaining,
+            finished_at=moment,
+            expires_at=moment if undo == "none" else moment + undo.delta,
+        )
+    return True
+
+
+def _claim(engine: Engine, run_id: int) -> Run | None:
+    """One verifier at a time; a lost one is replaced when its lease ends."""
+    with engine.database.transaction() as session:
+        moment = database.now(session)
+        free = or_(Run.lease_until.is_(None), Run.lease_until < moment)
+        claimed = database.rows_changed(
+            session,
+            update(Run)
+            .where(Run.id == run_id, Run.state == State.VERIFYING, free)
+            .values(lease_until=moment + 4 * LEASE),
+        )
+        return runs.get(session, run_id) if claimed == 1 else None
+
+
+def _remaining(engine: Engine, work: Work) -> dict[str, Any]:
+    """`total`, and of it what failed, what changed since the plan, and what no plan had."""
+    collection = work.options.collection
+    left = {"failed": 0, "changed_since": 0}
+    with engine.database.transaction() as session:
+        archives = _with_exceptions(session, work.run.id)
+    for ref in archives:
+        keys: dict[str, list[Any]] = {"failed": [], "changed_since": []}
+        for record in engine.archive.read(work.key, ref):
+            if record.outcome in keys:
+                keys[record.outcome].append(record.key)
+        for outcome, those in keys.items():
+            if those:
+                left[outcome] += engine.target.count_of(
+                    collection, work.selector, work.as_of, those
+                )
+    total = engine.target.count(collection, work.selector, work.as_of)
+    return {"total": total, **left, "not_planned": total - sum(left.values())}
+
+
+def _with_exceptions(session: Session, run_id: int) -> list[ArchiveRef]:
+    """The archive objects that hold records which were not changed."""
+    chunks = session.scalars(
+        select(Chunk).where(Chunk.run_id == run_id, Chunk.direction == "apply")
+    )
+    return [
+        ArchiveRef(archive["name"], archive["sha256"], archive["size"])
+        for chunk in chunks
+        for archive in chunk.archives
+        if archive["others"]
+    ]

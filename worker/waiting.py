@@ -1,0 +1,67 @@
+"""What a run waits for, in words: a waiting run always says so."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from worker import database, runs
+from worker.heartbeat import last_seen
+from worker.reconciler import WORKER_GONE
+from worker.states import UNFINISHED, State
+from worker.tables import Chunk, Run
+
+
+def waiting_for(session: Session, run: Run) -> str | None:
+    """One phrase, or None when the run is over or being worked on."""
+    if run.state == State.PLANNED:
+        return _planned(run)
+    if run.state == State.AWAITING_APPROVAL:
+        return "approval by another person"
+    if run.state == State.FAILED:
+        return f"`tend resume r-{run.id}`, `tend undo` or `tend cancel`"
+    if run.state not in UNFINISHED:
+        return None
+    moment = database.now(session)
+    if run.state == State.QUEUED and run.not_before is not None and run.not_before > moment:
+        return f"its start at {run.not_before:%Y-%m-%d %H:%M:%S} UTC"
+    other = runs.busy(session, run) if run.state == State.QUEUED else None
+    if other is not None:
+        return f"r-{other.id} of the same policy, which is {other.state}"
+    if _in_work(session, run, moment):
+        return None
+    return _worker(session, run, moment)
+
+
+def _planned(run: Run) -> str:
+    if run.trigger == "schedule":
+        return f"nothing: it only observes until `tend enable {run.policy}`"
+    return f"`tend apply r-{run.id}`"
+
+
+def _in_work(session: Session, run: Run, moment: datetime) -> bool:
+    if run.lease_until is not None and run.lease_until > moment:
+        return True
+    claimed = select(func.count()).where(
+        Chunk.run_id == run.id, Chunk.state == "claimed", Chunk.lease_until > moment
+    )
+    return bool(session.scalar(claimed))
+
+
+def _worker(session: Session, run: Run, moment: datetime) -> str:
+    if run.inline:
+        return f"its inline process, which is gone; continue with `tend resume r-{run.id}`"
+    retry = session.execute(
+        select(Chunk.not_before, Chunk.error)
+        .where(Chunk.run_id == run.id, Chunk.state == "pending", Chunk.not_before > moment)
+        .order_by(Chunk.not_before)
+        .limit(1)
+    ).first()
+    if retry is not None:
+        return f"its next try at {retry[0]:%H:%M:%S} UTC, after: {retry[1]}"
+    seen = last_seen(session, "worker")
+    if seen is None:
+        return "a worker; none was ever seen, start one with `tend worker`"
+    if seen < moment - WORKER_GONE:
+        return f"a worker; none seen since {seen:%Y-%m-%d %H:%M:%S} UTC"
+    return "a free worker"
