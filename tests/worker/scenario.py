@@ -66,17 +66,24 @@ class Scenario:
         return self.advance(self.request(policy, apply=False, **narrowing))
 
     def apply(self, run: Run) -> Run:
+        self.apply_later(run)
+        return self.advance(run.id)
+
+    def apply_later(self, run: Run) -> None:
+        """A person says yes; the work is left to whoever looks at the run."""
         today = frozen_policy(run.policy_text)
         operations.apply(self.engine.database, run.id, today, TESTER, inline=True)
-        return self.advance(run.id)
 
     def undo(self, run: Run) -> Run:
         operations.undo(self.engine.database, run.id, TESTER, inline=True)
         return self.advance(run.id)
 
     def resume(self, run: Run) -> Run:
-        operations.resume(self.engine.database, run.id, TESTER, inline=True)
+        self.reopen(run.id)
         return self.advance(run.id)
+
+    def reopen(self, run_id: int) -> None:
+        operations.resume(self.engine.database, run_id, TESTER, inline=True)
 
     def run(self, run_id: int) -> Run:
         with self.engine.database.transaction() as session:
@@ -109,9 +116,7 @@ class Scenario:
 
     def contents(self, collection: str) -> dict[Any, bytes]:
         """Every record by its key, to the byte."""
-        raw = self.shop.get_collection(
-            collection, codec_options=RAW
-        )
+        raw = self.shop.get_collection(collection, codec_options=RAW)
         return {record["_id"]: record.raw for record in raw.find()}
 
 

@@ -1,0 +1,64 @@
+"""What must hold after any fault, read by other means than the engine's own."""
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+from bson import json_util
+
+from tests.worker.scenario import Scenario
+from worker.audit.entries import leaf_hash
+from worker.claims import OUTCOMES
+from worker.targets.base import ArchiveRef
+
+
+def assert_nothing_lost_or_done_twice(scenario: Scenario, run_id: int, removed: set[Any]) -> None:
+    """`removed`: the keys that a plain reader finds missing, by comparing before and after."""
+    run = scenario.run(run_id)
+    chunks = scenario.chunks(run_id)
+    assert [chunk.state for chunk in chunks] == ["done"] * len(chunks)
+    assert run.planned == sum(getattr(chunk, name) for chunk in chunks for name in OUTCOMES)
+    assert sum(chunk.changed for chunk in chunks) == len(removed)
+    assert _archived(scenario, run_id) == Counter(removed)
+    _fences_agree(scenario, run_id)
+    _entries_pair(scenario, run_id)
+
+
+def _archived(scenario: Scenario, run_id: int) -> Counter[Any]:
+    """Every key with a before-image in an archive object on record, and how often."""
+    wrapped = scenario.run(run_id).key
+    assert wrapped is not None
+    key = scenario.engine.keyring.unwrap(wrapped)
+    found: Counter[Any] = Counter()
+    for chunk in scenario.chunks(run_id):
+        for archive in chunk.archives:
+            ref = ArchiveRef(archive["name"], archive["sha256"], archive["size"])
+            records = scenario.engine.archive.read(key, ref)
+            found.update(record.key for record in records if record.outcome == "changed")
+    return found
+
+
+def _fences_agree(scenario: Scenario, run_id: int) -> None:
+    token = scenario.run(run_id).token
+    for chunk in scenario.chunks(run_id):
+        fence = scenario.shop.tend_fences.find_one({"_id": f"{token}/apply/{chunk.number}"})
+        assert fence is not None
+        spans = [(batch["start"], batch["end"]) for batch in fence["batches"]]
+        assert spans[0][0] == 0
+        assert spans[-1][1] == chunk.items == fence["cursor"]
+        assert all(left[1] == right[0] for left, right in pairwise(spans))
+        assert sum(batch["outcomes"][0] for batch in fence["batches"]) == chunk.changed
+
+
+def _entries_pair(scenario: Scenario, run_id: int) -> None:
+    intents: Counter[tuple[str, int, int]] = Counter()
+    outcomes: Counter[tuple[str, int, int]] = Counter()
+    for entry in scenario.entries(run_id):
+        assert entry.leaf_hash == leaf_hash(entry.body)
+        detail = json_util.loads(entry.body.decode())["detail"]
+        if entry.action == "chunk_intent":
+            intents[detail["direction"], detail["chunk"], detail["attempt"]] += 1
+        if entry.action == "chunk_outcome":
+            outcomes[detail["direction"], detail["chunk"], detail["attempt"]] += 1
+    assert intents == outcomes
+    assert set(intents.values()) == {1}
