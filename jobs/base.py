@@ -7,7 +7,7 @@ its logger from the context; it never reads the time, the environment or the bro
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from policies.models import Policy, PolicyOptions
 from policies.selectors import Selector
@@ -15,9 +15,11 @@ from policies.selectors import Selector
 Record = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Item:
-    """One planned record: its key, and the fields that the plan looked at."""
+class Item(NamedTuple):
+    """One planned record: its key, and the fields that the plan looked at.
+
+    A tuple, because a plan makes hundreds of thousands of them.
+    """
 
     key: Any
     fields: Record

@@ -28,7 +28,9 @@ def advance(engine: Engine, run_id: int, *, seconds: float = SHIFT_SECONDS) -> N
     while not engine.draining.is_set() and _step(engine, run_id):
         if time.monotonic() > until:
             with engine.database.transaction() as session:
-                runs.ring(session, runs.get(session, run_id), database.now(session))
+                run = runs.get(session, run_id)
+                if not run.inline:
+                    runs.ring(session, run, database.now(session))
             return
 
 
@@ -84,21 +86,24 @@ def _work(engine: Engine, run_id: int) -> bool:
 
 
 def _close_empty(engine: Engine, run_id: int) -> bool:
-    """A phase without chunks is done at once; every other is ended by its last chunk."""
+    """A phase that has no chunk left to do is done: it had none, or failed after its last one."""
     with engine.database.transaction() as session:
         run = runs.get(session, run_id, lock=True)
         direction = "undo" if run.state == State.UNDOING else "apply"
         if run.state != claims.WORKING[direction]:
             return True
-        has_chunks = session.scalar(
+        left = session.scalar(
             select(Chunk.number)
-            .where(Chunk.run_id == run_id, Chunk.direction == direction)
+            .where(Chunk.run_id == run_id, Chunk.direction == direction, Chunk.state != "done")
             .limit(1)
         )
-        if has_chunks is not None:
+        if left is not None:
             return False
-        end = State.VERIFYING if direction == "apply" else State.UNDONE
-        runs.move(session, run, end, engine.actor)
+        if direction == "apply":
+            runs.move(session, run, State.VERIFYING, engine.actor)
+        else:
+            moment = database.now(session)
+            runs.move(session, run, State.UNDONE, engine.actor, finished_at=moment)
         return True
 
 

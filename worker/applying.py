@@ -31,7 +31,7 @@ from worker.errors import (
 from worker.logs import safe_text
 from worker.planner import payload_name
 from worker.tables import Chunk
-from worker.targets.base import ArchiveRef, Batch, BatchRecord, Fence, RecordOutcome
+from worker.targets.base import ArchiveRef, Batch, BatchRecord, Fence, Images, RecordOutcome
 
 log = structlog.get_logger()
 
@@ -107,22 +107,25 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
         step = _step(engine, work, claim, chunk)
         if claim.direction == "apply":
             _look_again(engine, work)
-        while claims.progress(engine.database, claim, progress.batches):
+        while True:
+            changed = claims.progress(engine.database, claim, progress.batches)
+            if changed is None or engine.draining.is_set():
+                break
             if progress.cursor == claim.items:
                 claims.finish(engine.database, claim, progress.batches, engine.actor)
                 return True
-            if engine.draining.is_set():
-                break
-            _one_batch(fence, claim, progress, step, largest)
+            end = min(progress.cursor + progress.size, claim.items)
+            if claim.direction == "apply":
+                guards.check_batch(work.policy.guards, changed, end - progress.cursor)
+            _one_batch(fence, progress, end, step, largest)
             _pause(engine, work)
     claims.release(engine.database, claim, progress.batches, engine.actor)
     return False
 
 
-def _one_batch(fence: Fence, claim: Claim, progress: Progress, step: Step, largest: int) -> None:
+def _one_batch(fence: Fence, progress: Progress, end: int, step: Step, largest: int) -> None:
     """One batch; one that is too large or too slow is tried again at half its size."""
     start = progress.cursor
-    end = min(start + progress.size, claim.items)
     try:
         record = fence.batch(progress.number, (start, end), partial(step, start, end))
     except (BatchTooLarge, DeadlineExceeded):
@@ -161,16 +164,11 @@ def _step(engine: Engine, work: Work, claim: Claim, chunk: Chunk) -> Step:
         raise ArchiveExpired(f"The keys of r-{work.run.id} are past their time; plan anew.")
     payload = work.key.open(chunk.payload, payload_name(work.run, chunk.number))
     items = [Item(key, {}) for key in bson.decode(payload, _KEYS)["keys"]]
-    return partial(_apply_step, engine, work, items)
+    return partial(_apply_step, work, items)
 
 
-def _apply_step(
-    engine: Engine, work: Work, items: Sequence[Item], start: int, end: int, batch: Batch
-) -> Outcomes:
+def _apply_step(work: Work, items: Sequence[Item], start: int, end: int, batch: Batch) -> Outcomes:
     chosen = items[start:end]
-    with engine.database.transaction() as session:
-        changed = claims.totals(session, work.run.id).changed
-    guards.check_batch(work.policy.guards, changed, len(chosen))
     context = ApplyContext(work.as_of, batch)
     outcomes = work.job.apply(context, work.policy, work.selector, chosen)
     if outcomes.total != len(chosen):
@@ -192,12 +190,12 @@ def _undo_step(
     return batch.restore(records)
 
 
-def _archiver(engine: Engine, work: Work, claim: Claim) -> Callable[[Any], ArchiveRef]:
+def _archiver(engine: Engine, work: Work, claim: Claim) -> Callable[[Images], ArchiveRef]:
     """Writes this attempt's objects; a batch tried twice gets a second name."""
     serial = iter(range(1_000_000_000))
 
-    def write(records: Any) -> ArchiveRef:
+    def write(images: Images) -> ArchiveRef:
         name = f"{claim.token}/{claim.direction}-{claim.number}.{claim.attempt}.{next(serial)}"
-        return engine.archive.write(work.key, name + ".bson.zst", records)
+        return engine.archive.write(work.key, name + ".bson.zst", images)
 
     return write

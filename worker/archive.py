@@ -6,7 +6,7 @@ An object is written and fsynced before the change that it can take back. Its na
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import bson
@@ -16,7 +16,7 @@ from bson.raw_bson import RawBSONDocument
 
 from worker.errors import ArchiveError
 from worker.keys import RunKey
-from worker.targets.base import ArchiveRef, RecordOutcome
+from worker.targets.base import ArchiveRef, Images, RecordOutcome
 
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(
     RawBSONDocument, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
@@ -30,9 +30,9 @@ class ArchiveStore:
         self._files, self._root = fsspec.core.url_to_fs(url)
         self._is_local = "file" in self._files.protocol or self._files.protocol == "file"
 
-    def write(self, key: RunKey, name: str, records: Iterable[RecordOutcome]) -> ArchiveRef:
+    def write(self, key: RunKey, name: str, images: Images) -> ArchiveRef:
         """Write one object and return only when it is safe; raises `ArchiveError`."""
-        sealed = key.seal(b"".join(_encode(record) for record in records), name)
+        sealed = key.seal(_encode(images), name)
         try:
             if self._is_local:
                 _write_durably(Path(self._root) / name, sealed)
@@ -57,8 +57,7 @@ class ArchiveStore:
             raise ArchiveError(
                 f"Archive object {ref.name} differs from its hash on record; it was altered."
             )
-        for document in bson.decode_iter(key.open(sealed, ref.name), _RAW):
-            yield _decode(document)
+        yield from _decode(RawBSONDocument(key.open(sealed, ref.name), _RAW))
 
     def exists(self, name: str) -> bool:
         return bool(self._files.exists(f"{self._root}/{name}"))
@@ -69,23 +68,31 @@ class ArchiveStore:
             self._files.rm(f"{self._root}/{prefix}", recursive=True)
 
 
-def _encode(record: RecordOutcome) -> bytes:
-    document = {"o": record.outcome, "k": record.key, "c": record.code}
-    if record.before is not None:
-        document |= {"d": record.before, "w": record.written}
-    return bson.encode(document)
-
-
-def _decode(document: RawBSONDocument) -> RecordOutcome:
-    before = document.get("d")
-    written = document.get("w")
-    return RecordOutcome(
-        key=document["k"] if before is None else before["_id"],
-        outcome=document["o"],
-        code=document["c"],
-        before=before,
-        written=None if written is None else dict(written),
+def _encode(images: Images) -> bytes:
+    """One BSON document for the whole batch: before-images go in as the bytes they came in."""
+    return bson.encode(
+        {
+            "deleted": images.deleted,
+            "updated": [
+                {"before": before, "written": written} for before, written in images.updated
+            ],
+            "others": [
+                {"key": other.key, "outcome": other.outcome, "code": other.code}
+                for other in images.others
+            ],
+        }
     )
+
+
+def _decode(document: RawBSONDocument) -> Iterator[RecordOutcome]:
+    for before in document["deleted"]:
+        yield RecordOutcome(before["_id"], "changed", before=before)
+    for update in document["updated"]:
+        before = update["before"]
+        written = dict(update["written"])
+        yield RecordOutcome(before["_id"], "changed", before=before, written=written)
+    for other in document["others"]:
+        yield RecordOutcome(other["key"], other["outcome"], other["code"])
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -74,18 +74,21 @@ def claim(db: Database, run_id: int, worker: str, actor: Actor) -> Claim | None:
         )
 
 
-def progress(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> bool:
+def progress(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> int | None:
     """Record what the fence says was committed and renew the lease.
 
-    Returns whether the run still wants the chunk worked on; raises `ClaimLost` when another
-    attempt owns it.
+    Returns how many records the run has changed so far, or None when it no longer wants the
+    chunk worked on; raises `ClaimLost` when another attempt owns it.
     """
     with db.transaction() as session:
         chunk = _held(session, claim)
         apply_batches(chunk, batches)
         chunk.lease_until = database.now(session) + LEASE
+        session.flush()
         state = session.scalar(select(Run.state).where(Run.id == claim.run_id))
-    return state == WORKING[claim.direction]
+        if state != WORKING[claim.direction]:
+            return None
+        return totals(session, claim.run_id, claim.direction).changed
 
 
 def finish(db: Database, claim: Claim, batches: tuple[BatchRecord, ...], actor: Actor) -> None:

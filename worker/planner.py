@@ -2,28 +2,37 @@
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from uuid import uuid4
 
 import bson
+import structlog
+from bson import ObjectId
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from jobs.base import Item, PlanContext
+from policies.errors import TendError
 from policies.selectors import AllOf, cutoffs
 from worker import claims, database, guards, runs
 from worker.claims import LEASE
 from worker.engine import Engine, Work, thaw
 from worker.errors import ClaimLost
 from worker.keys import RunKey
+from worker.logs import safe_text
 from worker.states import State
 from worker.survey import Survey
 from worker.tables import Chunk, Run
+
+log = structlog.get_logger()
 
 MAX_PAYLOAD = 8_000_000
 """Bytes of keys in one chunk; keys can be documents."""
@@ -72,12 +81,10 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
         work.as_of, engine.target.reader(work.options.collection, work.as_of, scan=scan)
     )
     found = work.job.plan(context, work.policy, work.selector)
-    digest = hashlib.sha256(f"{run.policy_version} {work.as_of.isoformat()}".encode())
-    for number, payload, size in _chunks(_surveyed(work, survey, found), work.policy.chunk):
-        digest.update(payload)
-        sealed = work.key.seal(payload, payload_name(run, number))
-        _store(engine, run, Chunk(direction="apply", number=number, items=size, payload=sealed))
-    population = engine.target.population(work.options.collection)
+    with _lease_kept(engine, run), ThreadPoolExecutor(1) as beside:
+        counting = beside.submit(engine.target.population, work.options.collection)
+        digest = _store_plan(engine, work, survey, found)
+        population = counting.result()
     preview = {
         **survey.as_json(),
         "cutoffs": {name: moment.isoformat() for name, moment in moments.items()},
@@ -97,40 +104,76 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
         planned=survey.planned,
         population=population,
         cutoff=next(iter(moments.values()), None),
-        digest=digest.hexdigest(),
+        digest=digest,
         preview=preview,
         sample=work.key.seal(sample, f"{run.token}/sample"),
         selector=work.selector.model_dump(mode="json"),
     )
 
 
+def _store_plan(engine: Engine, work: Work, survey: Survey, found: Iterator[Item]) -> str:
+    """Store the chunks as their keys stream by, and return the digest of all of them."""
+    run = work.run
+    digest = hashlib.sha256(f"{run.policy_version} {work.as_of.isoformat()}".encode())
+    payloads = chain.from_iterable(map(_payloads, _pages(work, survey, found)))
+    for number, (payload, size) in enumerate(payloads):
+        digest.update(payload)
+        sealed = work.key.seal(payload, payload_name(run, number))
+        _store(engine, run, Chunk(direction="apply", number=number, items=size, payload=sealed))
+    return digest.hexdigest()
+
+
+@contextmanager
+def _lease_kept(engine: Engine, run: Run) -> Iterator[None]:
+    """A scan may find nothing for minutes: meanwhile a thread says that it is alive."""
+    done = threading.Event()
+
+    def keep() -> None:
+        while not done.wait(LEASE.total_seconds() / 3):
+            try:
+                with engine.database.transaction() as session:
+                    _renew(session, run)
+            except TendError as error:
+                log.warning("lease of a plan not renewed", run=run.id, why=safe_text(error))
+
+    thread = threading.Thread(target=keep, name=f"lease of r-{run.id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 def payload_name(run: Run, number: int) -> str:
     return f"{run.token}/plan/{number}"
 
 
-def _surveyed(work: Work, survey: Survey, found: Iterator[Item]) -> Iterator[Item]:
+def _pages(work: Work, survey: Survey, found: Iterator[Item]) -> Iterator[list[Any]]:
+    """The planned keys, a chunk at a time; one that the scan met twice in a page counts once."""
     decide = partial(work.job.change, work.policy)
-    limit = work.run.narrowing.get("limit")
-    for item in islice(found, limit):
-        survey.add(item, decide(item.fields))
-        yield item
+    limited = islice(found, work.run.narrowing.get("limit"))
+    while page := list(islice(limited, work.policy.chunk)):
+        unique = {_identity(item.key): item for item in page}
+        items = list(unique.values())
+        survey.add(items, [decide(item.fields) for item in items])
+        yield [item.key for item in items]
 
 
-def _chunks(found: Iterator[Item], size: int) -> Iterator[tuple[int, bytes, int]]:
-    """Number, keys as BSON and count of each chunk; a key that comes twice in one counts once."""
-    number = 0
-    pending: dict[bytes, Any] = {}
-    weight = 0
-    for item in found:
-        encoded = bson.encode({"": item.key})
-        pending[encoded] = item.key
-        weight += len(encoded)
-        if len(pending) == size or weight > MAX_PAYLOAD:
-            yield number, bson.encode({"keys": list(pending.values())}), len(pending)
-            number, weight = number + 1, 0
-            pending.clear()
-    if pending:
-        yield number, bson.encode({"keys": list(pending.values())}), len(pending)
+def _identity(key: Any) -> Any:
+    """Encoding tells 1 from True and hashes documents; an ObjectId needs neither."""
+    return key.binary if isinstance(key, ObjectId) else bson.encode({"": key})
+
+
+def _payloads(keys: list[Any]) -> Iterator[tuple[bytes, int]]:
+    """A page as BSON, cut in half until it is small enough to store: keys can be documents."""
+    payload = bson.encode({"keys": keys})
+    if len(payload) <= MAX_PAYLOAD or len(keys) == 1:
+        yield payload, len(keys)
+        return
+    middle = len(keys) // 2
+    yield from _payloads(keys[:middle])
+    yield from _payloads(keys[middle:])
 
 
 def _store(engine: Engine, run: Run, chunk: Chunk) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -32,15 +33,19 @@ class Survey:
 
     def __post_init__(self) -> None:
         self._random = Random(self.seed)  # noqa: S311 - a reproducible sample, not a secret
+        self._next = 0
+        self._weight = 1.0
 
-    def add(self, item: Item, change: Change) -> None:
-        self.planned += 1
-        self._sample(item, change)
-        self._date(item)
-        if isinstance(change, Fail):
-            self.will_fail[change.code] += 1
-        elif isinstance(change, Update):
-            self._sum(item, change)
+    def add(self, items: Sequence[Item], changes: Sequence[Change]) -> None:
+        """One page of the plan; what is asked of every record here is asked in bulk."""
+        self._sample(items, changes)
+        self.planned += len(items)
+        self._date(items)
+        for item, change in zip(items, changes, strict=True):
+            if isinstance(change, Fail):
+                self.will_fail[change.code] += 1
+            elif isinstance(change, Update):
+                self._sum(item, change)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -57,23 +62,36 @@ class Survey:
         """The sample as people may see it: fields the policy reads or changes, masked."""
         return [_example(item, change) for item, change in self.sample]
 
-    def _sample(self, item: Item, change: Change) -> None:
-        """Reservoir sampling: every planned record is equally likely to be shown."""
+    def _sample(self, items: Sequence[Item], changes: Sequence[Change]) -> None:
+        """Reservoir sampling: every planned record is equally likely to be shown.
+
+        Li's algorithm L leaps to the next record that enters, so most cost nothing.
+        """
+        while self._next < self.planned + len(items):
+            place = self._next - self.planned
+            self._enter(items[place], changes[place])
+            self._next += self._leap()
+
+    def _enter(self, item: Item, change: Change) -> None:
         if len(self.sample) < SAMPLE:
             self.sample.append((item, change))
-            return
-        place = self._random.randrange(self.planned)
-        if place < SAMPLE:
-            self.sample[place] = (item, change)
+        else:
+            self.sample[self._random.randrange(SAMPLE)] = (item, change)
 
-    def _date(self, item: Item) -> None:
-        moment = item.fields.get(self.dated_by) if self.dated_by else _birth(item.key)
-        if not isinstance(moment, datetime):
-            return
-        if self.oldest is None or moment < self.oldest:
-            self.oldest = moment
-        if self.newest is None or moment > self.newest:
-            self.newest = moment
+    def _leap(self) -> int:
+        if len(self.sample) < SAMPLE:
+            return 1
+        self._weight *= (1 - self._random.random()) ** (1 / SAMPLE)
+        return 1 + int(math.log(1 - self._random.random()) / math.log1p(-self._weight))
+
+    def _date(self, items: Sequence[Item]) -> None:
+        name = self.dated_by
+        found = [_birth(item.key) if name is None else item.fields.get(name) for item in items]
+        moments = [moment for moment in found if isinstance(moment, datetime)]
+        if moments:
+            oldest, newest = min(moments), max(moments)
+            self.oldest = min(self.oldest or oldest, oldest)
+            self.newest = max(self.newest or newest, newest)
 
     def _sum(self, item: Item, change: Update) -> None:
         for name, value in change.fields.items():

@@ -1,6 +1,6 @@
 """What the engine asks of a target, whatever database it is."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -42,8 +42,17 @@ class RecordOutcome:
     written: dict[str, Any] | None = None
 
 
-Archive = Callable[[Iterable[RecordOutcome]], ArchiveRef]
-"""Writes one batch's records and returns only when they are safe on disk."""
+@dataclass(frozen=True)
+class Images:
+    """What one batch is about to do: before-images, what is written, and what is left alone."""
+
+    deleted: Sequence[Any] = ()
+    updated: Sequence[tuple[Any, dict[str, Any]]] = ()
+    others: Sequence[RecordOutcome] = ()
+
+
+Archive = Callable[[Images], ArchiveRef]
+"""Writes one batch's images and returns only when they are safe on disk."""
 
 
 class Batch(JobBatch, Protocol):

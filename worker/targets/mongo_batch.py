@@ -1,7 +1,7 @@
 """One open MongoDB transaction: read the before-images, archive them, change the records."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +12,10 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
-from jobs.base import Decide, Delete, Fail, Item, Outcomes, Update
+from jobs.base import Decide, Delete, Item, Outcomes, Update
 from policies.selectors import Selector
 from worker.errors import BatchTooLarge, TargetConflict
-from worker.targets.base import Archive, ArchiveRef, RecordOutcome
+from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome
 from worker.targets.mongo_select import Filter, compile_selector
 
 # Without it the planner picks the date index and rescans it: 20 times slower (DESIGN.md).
@@ -47,21 +47,17 @@ class MongoBatch:
         condition = compile_selector(selector, self.as_of)
         keys = [item.key for item in items]
         before = self._snapshot(keys, condition)
-        decided = [(record, decide(record)) for record in before]
         missed = self._missed(keys, before)
-        self.archived = self.archive(_outcomes(decided, missed))
-        deletes = [record["_id"] for record, change in decided if isinstance(change, Delete)]
-        updates = [
-            (record["_id"], change.fields)
-            for record, change in decided
-            if isinstance(change, Update)
-        ]
-        self._delete(deletes, condition)
-        self._update(updates, condition)
+        images, failed = _sorted(before, decide)
+        self.archived = self.archive(replace(images, others=[*failed, *missed]))
+        # Most often every key is there to be deleted: then no record need be decoded for its key.
+        is_whole = len(images.deleted) == len(keys)
+        self._delete(keys if is_whole else [r["_id"] for r in images.deleted], condition)
+        self._update(images.updated, condition)
         gone = sum(outcome.outcome == "gone" for outcome in missed)
         return Outcomes(
-            changed=len(deletes) + len(updates),
-            failed=len(decided) - len(deletes) - len(updates),
+            changed=len(images.deleted) + len(images.updated),
+            failed=len(failed),
             gone=gone,
             changed_since=len(missed) - gone,
         )
@@ -76,10 +72,11 @@ class MongoBatch:
             (record, "key_taken" if key in self.taken else _conflict(record, present.get(key)))
             for key, record in images.items()
         ]
-        self.archived = self.archive(
+        others = [
             RecordOutcome(record.key, "conflict" if code else "restored", code)
             for record, code in judged
-        )
+        ]
+        self.archived = self.archive(Images(others=others))
         free = [record for record, code in judged if code is None]
         self._put_back(free)
         conflicts = len(judged) - len(free)
@@ -121,12 +118,12 @@ class MongoBatch:
         )
         _require(result.deleted_count, len(keys))
 
-    def _update(self, updates: list[tuple[Any, Any]], condition: Filter) -> None:
+    def _update(self, updates: Sequence[tuple[Any, Any]], condition: Filter) -> None:
         if not updates:
             return
         operations = [
-            UpdateOne({"$and": [{"_id": key}, condition]}, {"$set": fields}, hint=BY_KEY)
-            for key, fields in updates
+            UpdateOne({"$and": [{"_id": before["_id"]}, condition]}, {"$set": written}, hint=BY_KEY)
+            for before, written in updates
         ]
         result = self.records.bulk_write(operations, ordered=False, session=self.session)
         _require(result.matched_count, len(updates))
@@ -154,16 +151,22 @@ class MongoBatch:
             raise KeyTaken(_identity(records[first["index"]].key)) from None
 
 
-def _outcomes(
-    decided: list[tuple[RawBSONDocument, Any]], missed: list[RecordOutcome]
-) -> Iterable[RecordOutcome]:
-    for record, change in decided:
-        if isinstance(change, Fail):
-            yield RecordOutcome(record["_id"], "failed", change.code)
+def _sorted(
+    before: Sequence[RawBSONDocument], decide: Decide
+) -> tuple[Images, list[RecordOutcome]]:
+    """What the job decided: images of what it deletes and updates, and what it leaves alone."""
+    deleted: list[RawBSONDocument] = []
+    updated: list[tuple[RawBSONDocument, dict[str, Any]]] = []
+    failed: list[RecordOutcome] = []
+    for record in before:
+        change = decide(record)
+        if isinstance(change, Delete):
+            deleted.append(record)
+        elif isinstance(change, Update):
+            updated.append((record, dict(change.fields)))
         else:
-            written = dict(change.fields) if isinstance(change, Update) else None
-            yield RecordOutcome(None, "changed", before=record, written=written)
-    yield from missed
+            failed.append(RecordOutcome(record["_id"], "failed", change.code))
+    return Images(deleted=deleted, updated=updated), failed
 
 
 def _conflict(record: RecordOutcome, present: RawBSONDocument | None) -> str | None:
