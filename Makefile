@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ROWS ?= 200000
 
-.PHONY: help install demo test check bench lock
+.PHONY: help install demo test check bench revision lock
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 
@@ -19,7 +19,7 @@ demo: install ## see it work: real servers, real data, ROWS=200000 (or all)
 	@$(BIN)/python -m demo --rows $(ROWS)
 
 test: install ## run the whole test suite against real servers
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: install ## ruff, mypy, import contracts, dependencies
 	$(BIN)/ruff check .
@@ -30,6 +30,11 @@ check: install ## ruff, mypy, import contracts, dependencies
 
 bench: install ## measure both sides in one run and print ratios
 	@$(BIN)/python -m benchmarks
+
+revision: install ## write the first migration anew from worker/tables.py
+	rm -f migrations/versions/v*.py
+	$(BIN)/python -m migrations control database
+	$(BIN)/ruff format -q migrations
 
 lock: ## pin every dependency anew, with hashes
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev --quiet pyproject.toml -o requirements.lock

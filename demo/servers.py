@@ -249,7 +249,7 @@ def _running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     launch = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), user]
     with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own programs with our own arguments
+        process = subprocess.Popen(
             launch + [str(word) for word in command],
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
+from apscheduler.triggers.cron import CronTrigger
 from pydantic import AfterValidator, Field, SerializeAsAny, StrictInt, model_validator
 
 from policies.durations import Duration
@@ -17,21 +20,38 @@ def _known_zone(name: str) -> str:
     return name
 
 
-def _five_fields(cron: str) -> str:
-    fields = cron.split()
+# The trigger reads `mon-fri/2` as `mon-fri` and `lastx` as `last`, without a word.
+_CRON_PART = re.compile(r"\*(/\d+)?|\d+(-\d+)?(/\d+)?|[a-z]{3}(-[a-z]{3})?|last")
+
+
+def _cron(line: str) -> str:
+    fields = line.split()
     if len(fields) != 5:
         raise ValueError("a cron line has five fields: minute hour day month weekday")
     if any(character.isdigit() for character in fields[4]):
         raise ValueError(
             "write weekdays as mon to sun: programs disagree on whether 0 is Sunday or Monday"
         )
-    return cron
+    if fields[2] != "*" and fields[4] != "*":
+        raise ValueError(
+            "restrict the day or the weekday, not both: programs disagree on whether both must fit"
+        )
+    for part in ",".join(fields).split(","):
+        if not _CRON_PART.fullmatch(part):
+            raise ValueError(f"'{part}' is no part of a cron line")
+    try:
+        trigger = CronTrigger.from_crontab(line, timezone=UTC)
+    except ValueError as error:
+        raise ValueError(f"this cron line cannot be: {error}") from error
+    if trigger.get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
+        raise ValueError("this cron line never fires")
+    return line
 
 
 class Schedule(Vocabulary):
     """When a policy fires: a cron line in a time zone, or an interval counted from the epoch."""
 
-    cron: Annotated[str, AfterValidator(_five_fields)] | None = None
+    cron: Annotated[str, AfterValidator(_cron)] | None = None
     every: Duration | None = None
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     jitter: Duration | None = None

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from worker.errors import DatabaseUnreachable
+from worker.errors import DatabaseNotMigrated, DatabaseUnreachable
 
 BUSY_SECONDS = 15
 
@@ -49,6 +49,10 @@ class Database:
             with self._sessions.begin() as session:
                 yield session
         except OperationalError as error:
+            if "no such table" in str(error.orig):
+                raise DatabaseNotMigrated(
+                    "The control database lacks a table; run `tend migrate`."
+                ) from error
             raise _unreachable(self.engine) from error
         except DBAPIError as error:
             if error.connection_invalidated:
@@ -85,8 +89,10 @@ def _unreachable(engine: Engine) -> DatabaseUnreachable:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+        return create_engine(
+            url, pool_pre_ping=True, pool_size=5, max_overflow=10, hide_parameters=True
+        )
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

@@ -20,7 +20,7 @@ def connect(url: str, *middleware: Middleware) -> RedisBroker:
     client: redis.Redis = redis.Redis.from_url(
         url, socket_timeout=30, socket_connect_timeout=5, health_check_interval=15
     )
-    broker = RedisBroker(
+    broker = RedisBroker(  # type: ignore[no-untyped-call] # dramatiq types most, not this
         client=client,
         namespace="tend",
         heartbeat_timeout=15_000,
@@ -38,7 +38,7 @@ def ring(broker: RedisBroker, run_id: int) -> None:
     )
     try:
         broker.enqueue(message)
-    except (RedisError, dramatiq.ConnectionError) as error:
+    except (RedisError, dramatiq.BrokerConnectionError) as error:
         raise QueueUnreachable(
             "Redis does not answer; check TEND_REDIS_URL. The run is accepted and starts when a "
             "scheduler reaches Redis again."
@@ -49,5 +49,5 @@ def depth(broker: RedisBroker) -> int:
     """How many rings wait."""
     try:
         return int(broker.do_qsize(QUEUE))
-    except (RedisError, dramatiq.ConnectionError) as error:
+    except (RedisError, dramatiq.BrokerConnectionError) as error:
         raise QueueUnreachable("Redis does not answer; check TEND_REDIS_URL.") from error

@@ -61,7 +61,7 @@ def _worker(session: Session, run: Run, moment: datetime) -> str:
         return f"its next try at {retry[0]:%H:%M:%S} UTC, after: {retry[1]}"
     seen = last_seen(session, "worker")
     if seen is None:
-        return "a worker; none was ever seen, start one with `tend worker`"
+        return "a worker; none is running, start one with `tend worker`"
     if seen < moment - WORKER_GONE:
         return f"a worker; none seen since {seen:%Y-%m-%d %H:%M:%S} UTC"
     return "a free worker"

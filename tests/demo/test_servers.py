@@ -47,7 +47,7 @@ def test_a_server_dies_with_a_parent_that_is_killed(start: Start, folder: Path) 
         "    print(server.process.pid, flush=True)\n"
         "    sys.stdin.read()\n"
     )
-    with subprocess.Popen(  # noqa: S603 - the program above
+    with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as parent:
         assert parent.stdout

@@ -8,7 +8,7 @@ from bson import json_util
 
 from tests.worker.scenario import Scenario
 from worker.audit.entries import leaf_hash
-from worker.claims import OUTCOMES
+from worker.tables import OUTCOMES
 from worker.targets.base import ArchiveRef
 
 

@@ -36,7 +36,7 @@ def start(environment: dict[str, str], run_id: int, *arguments: str) -> subproce
     )
 
 
-def removed(scenario: Scenario) -> set[object]:
+def removed(scenario: Scenario) -> set[int]:
     left = {record["_id"] for record in scenario.shop.salesData.find({}, {"_id": 1})}
     assert len({key for key in left if isinstance(key, str)}) == 20
     return set(range(RECORDS)) - left

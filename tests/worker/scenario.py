@@ -116,8 +116,8 @@ class Scenario:
 
     def contents(self, collection: str) -> dict[Any, bytes]:
         """Every record by its key, to the byte."""
-        raw = self.shop.get_collection(collection, codec_options=RAW)
-        return {record["_id"]: record.raw for record in raw.find()}
+        raw = self.shop.with_options(codec_options=RAW)[collection]
+        return {record["_id"]: bytes(record.raw) for record in raw.find()}
 
 
 def old(days: float) -> datetime:

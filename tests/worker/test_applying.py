@@ -9,8 +9,8 @@ from jobs.base import Change, Record
 from jobs.retention_purge import RetentionPurge
 from policies.models import Policy
 from tests.worker.scenario import NOW, Scenario, negative_values, old, purge, sessions, text_dates
-from worker import claims
 from worker.claims import totals
+from worker.tables import OUTCOMES
 
 
 def sales(count: int, days: float) -> list[dict[str, Any]]:
@@ -20,7 +20,7 @@ def sales(count: int, days: float) -> list[dict[str, Any]]:
 def outcomes(scenario: Scenario, run_id: int) -> dict[str, int]:
     with scenario.engine.database.transaction() as session:
         counts = totals(session, run_id).counts
-    return {name: count for name, count in zip(claims.OUTCOMES, counts, strict=True) if count}
+    return {name: count for name, count in zip(OUTCOMES, counts, strict=True) if count}
 
 
 def test_a_purge_removes_what_is_old_and_nothing_else(scenario: Scenario) -> None:

@@ -93,7 +93,7 @@ def test_what_a_lost_worker_committed_is_counted_once(scenario: Scenario, run_id
     original = claims.progress
     seen: list[int] = []
 
-    def dies(db: Any, held: Claim, batches: Any) -> bool:
+    def dies(db: Any, held: Claim, batches: Any) -> int | None:
         seen.append(len(batches))
         if len(batches) == 2:
             raise SystemExit("killed")

@@ -136,6 +136,23 @@ def test_a_time_that_is_missing_in_spring_fires_at_the_first_moment_after_the_ga
     ]
 
 
+def test_a_time_of_day_is_found_from_inside_the_hour_that_comes_twice() -> None:
+    schedule = Schedule(cron="30 2 * * *", timezone="Europe/Berlin")
+    first = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    second = first + timedelta(hours=1)  # 02:30 again
+    ten_minutes = timedelta(minutes=10)
+    assert list(due_slots(schedule, first - ten_minutes, second - ten_minutes)) == [first]
+    assert list(due_slots(schedule, second - ten_minutes, second + ten_minutes)) == []
+
+
+def test_a_missing_time_is_found_by_a_look_at_the_very_end_of_the_gap() -> None:
+    schedule = Schedule(cron="30 2 * * *", timezone="Europe/Berlin")
+    end_of_gap = datetime(2026, 3, 29, 1, tzinfo=UTC)
+    second = timedelta(seconds=1)
+    assert list(due_slots(schedule, end_of_gap - second, end_of_gap)) == [end_of_gap]
+    assert list(due_slots(schedule, end_of_gap, end_of_gap + second)) == []
+
+
 def test_midnight_after_a_change_of_the_clock_is_not_lost() -> None:
     assert in_berlin("0 0 * * *", "2026-03-28T12:00", "2026-03-30T12:00") == [
         "2026-03-29T00:00:00+01:00",

@@ -1,0 +1,267 @@
+"""`make demo`: real servers, real retail data; the scheduler fires, two workers repair."""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+from pymongo import MongoClient
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import select
+
+import policies
+from demo import dataset
+from demo.check import Check, check
+from demo.progress import Steps
+from demo.servers import mongod, valkey
+from demo.tend import command, process
+from policies.errors import TendError
+from worker import claims
+from worker.archive import ArchiveStore
+from worker.database import Database
+from worker.keys import Keyring
+from worker.settings import Settings
+from worker.states import UNFINISHED, State
+from worker.tables import Chunk, Run
+
+OVERLAY = Path(__file__).parent / "overlay"
+DEADLINE_SECONDS = 900
+POLL_SECONDS = 0.5
+TAKEN_BACK = "session-cleanup"
+
+
+class DemoFailed(TendError):
+    """The demonstration did not end as it should."""
+
+    code = "demo_failed"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is running, and where to look at it."""
+
+    console: Console
+    environment: dict[str, str]
+    shop: MongoClient[dict[str, Any]]
+    control: Database
+    folder: Path
+
+
+def main() -> int:
+    rows = _rows()
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with tempfile.TemporaryDirectory(prefix="tend-demo-") as folder:
+            return _demonstrate(console, Path(folder), rows)
+    except KeyboardInterrupt:
+        console.print("\nStopped; every process it started is gone.")
+        return 130
+    except TendError as error:
+        console.print(str(error), style="red")
+        return 1
+
+
+def _rows() -> int | None:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--rows", default="200000", help="a number, or all")
+    text = parser.parse_args().rows
+    if text == "all":
+        return None
+    if not text.isdigit() or int(text) == 0:
+        parser.error(f"ROWS is a number of rows or all, not '{text}'")
+    return int(text)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _demonstrate(console: Console, folder: Path, rows: int | None) -> int:
+    with ExitStack() as stack:
+        stage = stack.enter_context(_stage(console, folder))
+        _load(stage, rows)
+        names = sorted(path.stem for path in OVERLAY.glob("*.yaml"))
+        before = _contents(stage, "sessions")
+        for name in names:
+            command(stage.environment, "enable", name, "--reason", "the demonstration")
+        stack.enter_context(_processes(stage))
+        console.print("The scheduler fires the policies; two worker processes do the work.\n")
+        runs = _follow(stage, names)
+        checks = {run.policy: _check(stage, run) for run in runs}
+        _print_table(stage, runs, checks)
+        _take_back(stage, next(run for run in runs if run.policy == TAKEN_BACK), before)
+    failed = [run.policy for run in runs if run.state != State.SUCCEEDED]
+    inexact = [name for name, result in checks.items() if not result.is_exact]
+    if failed or inexact:
+        raise DemoFailed(f"Not as it should be: failed {failed}, check differs {inexact}.")
+    return 0
+
+
+@contextmanager
+def _stage(console: Console, folder: Path) -> Iterator[Stage]:
+    console.print("Starting MongoDB and Valkey on free loopback ports …")
+    with ExitStack() as stack:
+        mongo = stack.enter_context(mongod(folder))
+        redis = stack.enter_context(valkey(folder))
+        shop: MongoClient[dict[str, Any]] = MongoClient(mongo.url("ordernimbus"), tz_aware=True)
+        stack.callback(shop.close)
+        environment = {
+            "TEND_DATABASE_URL": f"sqlite:///{folder}/tend.sqlite",
+            "TEND_REDIS_URL": redis.url,
+            "TEND_MONGO_URL": mongo.url("ordernimbus"),
+            "TEND_ARCHIVE_URL": f"file://{folder}/archive",
+            "TEND_KEYS": Fernet.generate_key().decode(),
+            "TEND_POLICY_DIR": f"{policies.__path__[0]}:{OVERLAY}",
+            "TEND_ENV": "demo",
+            "TEND_LOG": "json",
+        }
+        command(environment, "migrate")
+        control = Database(environment["TEND_DATABASE_URL"])
+        stack.callback(control.close)
+        yield Stage(console, environment, shop, control, folder)
+
+
+@contextmanager
+def _processes(stage: Stage) -> Iterator[None]:
+    logs = stage.folder
+    with (
+        process(stage.environment, logs / "scheduler.log", "scheduler"),
+        process(stage.environment, logs / "worker.log", "worker", "--processes", "2"),
+    ):
+        yield
+
+
+def _load(stage: Stage, rows: int | None) -> None:
+    started = time.monotonic()
+    with Steps(stage.console).shown() as steps:
+        damage = dataset.load(
+            stage.shop.get_default_database(),
+            rows,
+            datetime.now(UTC),
+            progress=lambda done, total: steps.show("loading retail data", done, total),
+        )
+    stage.console.print(
+        f"{damage.sales.total:,} real sales are in, {damage.sales.total - damage.sales.young:,} of "
+        f"them older than 2,555 days, in {time.monotonic() - started:.0f} s.\n"
+    )
+
+
+def _follow(stage: Stage, names: list[str]) -> list[Run]:
+    """Watch the first scheduled run of each policy to its end."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    with Steps(stage.console).shown() as steps:
+        while time.monotonic() < deadline:
+            runs = _first_runs(stage, names)
+            for run in runs:
+                steps.show(run.policy, _worked(stage, run), run.planned, run.state)
+            over = [run for run in runs if run.state not in UNFINISHED]
+            if len(over) == len(names):
+                return over
+            time.sleep(POLL_SECONDS)
+    raise DemoFailed(f"Not every policy was done within {DEADLINE_SECONDS} s; {_last_words(stage)}")
+
+
+def _first_runs(stage: Stage, names: list[str]) -> list[Run]:
+    with stage.control.transaction() as session:
+        runs = session.scalars(
+            select(Run)
+            .where(Run.trigger == "schedule", Run.state != State.SKIPPED)
+            .order_by(Run.id)
+        ).all()
+    return [first for name in names if (first := next((r for r in runs if r.policy == name), None))]
+
+
+def _worked(stage: Stage, run: Run) -> int:
+    return sum(chunk.cursor for chunk in _chunks(stage, run))
+
+
+def _chunks(stage: Stage, run: Run) -> list[Chunk]:
+    with stage.control.transaction() as session:
+        return list(
+            session.scalars(select(Chunk).where(Chunk.run_id == run.id, Chunk.direction == "apply"))
+        )
+
+
+def _check(stage: Stage, run: Run) -> Check:
+    archive = ArchiveStore(stage.environment["TEND_ARCHIVE_URL"])
+    keyring = Keyring.from_settings(Settings(keys=SecretStr(stage.environment["TEND_KEYS"])))
+    return check(stage.shop.get_default_database(), run, _chunks(stage, run), archive, keyring)
+
+
+def _print_table(stage: Stage, runs: list[Run], checks: dict[str, Check]) -> None:
+    table = Table(title="What Tend did, beside plain queries run afterwards with the same cutoff")
+    table.add_column("policy")
+    for heading in (
+        "planned",
+        "changed",
+        "skipped",
+        "failed",
+        "left",
+        "seconds",
+        "listed",
+        "query finds",
+    ):
+        table.add_column(heading, justify="right")
+    table.add_column("check")
+    for run in runs:
+        with stage.control.transaction() as session:
+            totals = claims.totals(session, run.id)
+        numbers = (run.planned, totals.changed, totals.changed_since + totals.gone, totals.failed)
+        result = checks[run.policy]
+        table.add_row(
+            run.policy,
+            *(f"{number:,}" for number in numbers),
+            f"{run.remaining['total']:,}" if run.remaining else run.state,
+            _seconds(run),
+            f"{result.listed:,}",
+            f"{result.found:,}",
+            "exact" if result.is_exact else "DIFFERS",
+        )
+    stage.console.print(table)
+
+
+def _seconds(run: Run) -> str:
+    if run.started_at is None or run.finished_at is None:
+        return ""
+    return f"{(run.finished_at - run.started_at).total_seconds():.1f}"
+
+
+def _contents(stage: Stage, collection: str) -> dict[Any, Any]:
+    return {
+        record["_id"]: record for record in stage.shop.get_default_database()[collection].find()
+    }
+
+
+def _take_back(stage: Stage, run: Run, before: dict[Any, Any]) -> None:
+    """Undo one run, and compare every record with what was there before the run."""
+    undone = command(
+        stage.environment, "undo", f"r-{run.id}", "--reason", "the demonstration", "--wait"
+    )
+    if _contents(stage, "sessions") != before:
+        raise DemoFailed(f"After the undo of r-{run.id}, the sessions are not what they were.")
+    verified = command(stage.environment, "audit", "verify")
+    stage.console.print(
+        f"`tend undo r-{run.id}` put back {undone['restored']:,} sessions, each as it was before; "
+        f"`tend audit verify` checked {verified['entries']:,} entries."
+    )
+
+
+def _last_words(stage: Stage) -> str:
+    logs = (stage.folder / name for name in ("scheduler.log", "worker.log"))
+    lines = [log.read_text().splitlines()[-3:] for log in logs if log.exists()]
+    return "the logs end with:\n" + "\n".join(line for part in lines for line in part)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""A terminal for a command to run on: what it shows can be awaited, and typed at."""
+
+import os
+import pty
+import select
+import subprocess
+import time
+from types import TracebackType
+
+from tests.worker.cli.conftest import Tend
+
+PATIENCE = 60.0
+
+
+class Terminal:
+    """One command on a terminal of its own."""
+
+    def __init__(self, tend: Tend, *words: str) -> None:
+        self._ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            tend.command(*words), stdin=theirs, stdout=theirs, stderr=theirs
+        )
+        os.close(theirs)
+        self.shown = ""
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+    def wait_for(self, text: str) -> None:
+        """Read until this text was shown."""
+        until = time.monotonic() + PATIENCE
+        while text not in self.shown:
+            assert time.monotonic() < until, f"{text!r} never came: {self.shown}"
+            assert self._read(), f"{text!r} did not come: {self.shown}"
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def end(self) -> int:
+        """Read to the end and return the exit code."""
+        until = time.monotonic() + PATIENCE
+        while self._read():
+            assert time.monotonic() < until, self.shown
+        return self.process.wait(PATIENCE)
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._ours], [], [], 1.0)
+        if not ready:
+            return True
+        try:
+            self.shown += os.read(self._ours, 65536).decode(errors="replace")
+        except OSError:  # nobody holds the other end any more
+            return False
+        return True

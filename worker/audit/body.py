@@ -1,0 +1,77 @@
+"""What entries say, as models: the body of every entry, and the details that are checked."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from worker.tables import OUTCOMES
+
+
+class Said(BaseModel):
+    """Part of an entry: exactly these fields, of exactly these types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Body(Said):
+    """The canonical text of every entry. `docs/audit.md` lists the same fields."""
+
+    v: Literal[1]
+    at: str
+    action: str
+    actor: str
+    actor_proof: str
+    on_behalf_of: str | None
+    run: int | None
+    policy: str | None
+    policy_version: str | None
+    environment: str | None
+    trigger: str | None
+    detail: dict[str, Any]
+
+
+class Intent(Said):
+    """The detail of `chunk_intent`: an attempt begins."""
+
+    direction: Literal["apply", "undo"]
+    chunk: int
+    attempt: int
+    items: int
+
+
+class Archived(Said):
+    name: str
+    sha256: str
+
+
+class Counts(Said):
+    changed: int
+    changed_since: int
+    gone: int
+    failed: int
+    held: int
+    uncertain: int
+
+    def as_tuple(self) -> tuple[int, ...]:
+        return tuple(getattr(self, name) for name in OUTCOMES)
+
+
+class Outcome(Said):
+    """The detail of `chunk_outcome`: the attempt ended, and so much its fence had committed."""
+
+    direction: Literal["apply", "undo"]
+    chunk: int
+    attempt: int
+    result: Literal["done", "released", "lost", "failed", "stopped"]
+    cursor: int
+    counts: Counts
+    archives: list[Archived]
+
+
+class Succeeded(Said):
+    """The detail of `run_succeeded`."""
+
+    before: str = Field(alias="from")
+    counts: Counts
+    remaining: dict[str, int]
+    digest: str

@@ -1,0 +1,129 @@
+"""`tend audit list` and `tend audit verify`: the record, and whether it is whole."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from worker import runs
+from worker.audit import search
+from worker.audit.search import Search
+from worker.audit.verify import Report
+from worker.audit.verify import verify as verify_all
+from worker.cli import context, options, output
+from worker.errors import UsageError
+from worker.tables import Entry
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+SHOWN = 50
+_DIGEST = 64
+_TIME = "An ISO time such as 2026-03-01 or 2026-03-01T12:30+01:00; UTC unless it says otherwise."
+
+
+@app.command("list")
+def list_entries(
+    run: Annotated[str | None, typer.Option("--run", help="Only of this run.")] = None,
+    policy: Annotated[str | None, typer.Option("--policy", help="Only of this policy.")] = None,
+    actor: Annotated[str | None, typer.Option("--actor", help="Only by this actor.")] = None,
+    action: Annotated[str | None, typer.Option("--action", help="Only of this action.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help=f"From then on. {_TIME}")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Before then.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = SHOWN,
+    as_json: options.Json = False,
+) -> None:
+    """List audit entries, the newest last."""
+    wanted = Search(
+        run=None if run is None else runs.parse_id(run),
+        policy=policy,
+        actor=actor,
+        action=action,
+        since=_time("--since", since),
+        until=_time("--until", until),
+        limit=limit,
+    )
+    settings = context.load_settings()
+    with context.control(settings) as database, database.transaction() as session:
+        found = search.search(session, wanted)
+        if not found and wanted.run is not None:
+            runs.get(session, wanted.run)
+        is_known = policy is None or search.search(session, Search(policy=policy, limit=1))
+    if not is_known and policy is not None:
+        context.load_policies(settings).get(policy)
+    if as_json:
+        output.print_json({"entries": [search.as_json(entry) for entry in found]})
+        return
+    out = output.console()
+    output.heading(out, settings.env, f"{len(found)} entries" if found else "no entries")
+    names = ("entry", "at", "run", "policy", "action", "who", "detail")
+    output.table(out, names, (_row(entry) for entry in found))
+
+
+@app.command()
+def verify(as_json: options.Json = False) -> None:
+    """Recompute every hash, and hold entries and runs against each other; 1 if anything is off."""
+    settings = context.load_settings()
+    with context.control(settings) as database:
+        report = verify_all(database)
+    if as_json:
+        output.print_json({"ok": not report.faults, **asdict(report)})
+    else:
+        _show(report, settings.env)
+    if report.faults:
+        raise typer.Exit(1)
+
+
+def _show(report: Report, environment: str) -> None:
+    out = output.console()
+    for finding in report.findings:
+        out.print(output.printable(finding.says))
+    if report.faults > len(report.findings):
+        out.print(f"These are the first {len(report.findings):,} findings.")
+    for note in report.notes:
+        out.print(output.printable(f"Note: {note}"))
+    looked_at = f"{report.entries:,} entries of {report.runs:,} runs"
+    still_open = f"; open claims: {report.open_claims:,}" if report.open_claims else ""
+    found = f"{report.faults:,} findings" if report.faults else "nothing is off"
+    output.heading(out, environment, f"{looked_at}: {found}{still_open}")
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    shown = search.as_json(entry)
+    body = shown["body"] if isinstance(shown["body"], dict) else {}
+    return (
+        str(entry.id),
+        output.moment(entry.at) or "",
+        shown["run"] or "",
+        entry.policy or "",
+        entry.action,
+        entry.actor,
+        " ".join(_in_words(body.get("detail"))),
+    )
+
+
+def _in_words(detail: Any) -> Iterator[str]:
+    """A detail on one line: lists by their length, digests by their beginning, no empty parts."""
+    for name, value in detail.items() if isinstance(detail, dict) else ():
+        match value:
+            case dict():
+                yield from _in_words({inner: value[inner] for inner in value if value[inner]})
+            case list():
+                yield f"{name}={len(value)}"
+            case str() if len(value) == _DIGEST:
+                yield f"{name}={value[:12]}…"
+            case _ if value is not None:
+                yield f"{name}={value}"
+
+
+def _time(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text} is no time; write it as 2026-03-01 or 2026-03-01T12:30+01:00."
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

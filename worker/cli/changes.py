@@ -1,0 +1,241 @@
+"""The commands by which a person causes a change, and the one way in which each goes on."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from policies.errors import TendError
+from policies.models import Policy
+from worker import operations
+from worker import runs as store
+from worker.cli import context, endings, options, output, plans, working
+from worker.cli.runs import document_of, listed, show_records, show_run
+from worker.database import Database
+from worker.engine import Engine
+from worker.errors import TargetError
+from worker.logs import safe_text
+from worker.narrowing import narrowing
+from worker.operations import Person
+from worker.settings import Settings
+from worker.states import State
+
+
+class NotConfirmed(TendError):
+    """The person did not type the policy's name; the plan is cancelled."""
+
+    code = "not_confirmed"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One command at work: who asks, and whether the work is done here or by the workers."""
+
+    settings: Settings
+    database: Database
+    person: Person
+    engine: Engine | None
+    """None unless the work, or at least the plan, is this process's."""
+    inline: bool
+    wait: bool
+    as_json: bool
+
+    def go_on(self, run_id: int) -> None:
+        """What was asked is on record: do it, or wake the workers and perhaps watch them."""
+        if self.inline and self.engine is not None:
+            working.drive(self.engine, run_id)
+            return
+        working.ring(self.settings, self.database)
+        if self.wait:
+            working.follow(self.database, run_id)
+
+    def finish(self, run_id: int) -> None:
+        run = document_of(self.database, run_id)
+        if self.as_json:
+            output.print_json(run)
+        else:
+            show_run(output.console(), run)
+        endings.finish(run)
+
+
+@contextmanager
+def _desk(
+    person: Person, *, inline: bool, wait: bool, as_json: bool, plans_here: bool = False
+) -> Iterator[Desk]:
+    """Everything the command needs, complained about before anything is on record."""
+    settings = context.load_settings()
+    if not inline:
+        settings.need("redis_url")
+    with context.control(settings) as database:
+        if not (inline or plans_here):
+            yield Desk(settings, database, person, None, inline, wait, as_json)
+            return
+        with working.inline_engine(settings, database, person) as engine:
+            yield Desk(settings, database, person, engine, inline, wait, as_json)
+
+
+def run(
+    policy: options.PolicyName,
+    reason: options.Reason,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, on a terminal either.")] = False,
+    wait: options.Wait = False,
+    inline: options.Inline = False,
+    where: options.Where = None,
+    limit: options.Limit = None,
+    on_behalf_of: options.OnBehalfOf = None,
+    as_json: options.Json = False,
+) -> None:
+    """Plan and apply a policy in one.
+
+    On a terminal the plan is shown first, and nothing is changed before its policy's name is
+    typed.
+    """
+    person = context.person(reason, on_behalf_of)
+    narrowed = narrowing(where, limit)
+    asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    with _desk(person, inline=inline, wait=wait, as_json=as_json, plans_here=asks) as desk:
+        wanted = context.load_policies(desk.settings).get(policy).policy
+        if asks and desk.engine is not None:
+            run_id = plans.plan_here(desk.engine, wanted, desk.settings.env, person, narrowed)
+            _ask(desk, desk.engine, run_id, wanted)
+            operations.apply(desk.database, run_id, wanted, person, inline=inline)
+        else:
+            run_id = operations.request(
+                desk.database,
+                wanted,
+                desk.settings.env,
+                person,
+                apply_after_plan=True,
+                inline=inline,
+                narrowing=narrowed,
+            )
+        desk.go_on(run_id)
+        desk.finish(run_id)
+
+
+def apply(
+    run: options.RunId,
+    reason: options.Reason,
+    wait: options.Wait = False,
+    inline: options.Inline = False,
+    on_behalf_of: options.OnBehalfOf = None,
+    as_json: options.Json = False,
+) -> None:
+    """Apply a plan exactly as it was frozen; records that changed since are left and counted."""
+    person = context.person(reason, on_behalf_of)
+    with _desk(person, inline=inline, wait=wait, as_json=as_json) as desk:
+        run_id = store.parse_id(run)
+        name = document_of(desk.database, run_id)["policy"]
+        today = context.load_policies(desk.settings).get(name).policy
+        operations.apply(desk.database, run_id, today, person, inline=inline)
+        desk.go_on(run_id)
+        desk.finish(run_id)
+
+
+def resume(
+    run: options.RunId,
+    reason: options.Reason,
+    wait: options.Wait = False,
+    inline: options.Inline = False,
+    on_behalf_of: options.OnBehalfOf = None,
+    as_json: options.Json = False,
+) -> None:
+    """Continue a run that failed, was interrupted, or lost its inline process."""
+    person = context.person(reason, on_behalf_of)
+    with _desk(person, inline=inline, wait=wait, as_json=as_json) as desk:
+        run_id = store.parse_id(run)
+        operations.resume(desk.database, run_id, person, inline=inline)
+        desk.go_on(run_id)
+        desk.finish(run_id)
+
+
+def undo(
+    run: options.RunId,
+    reason: options.Reason,
+    wait: options.Wait = False,
+    inline: options.Inline = False,
+    on_behalf_of: options.OnBehalfOf = None,
+    as_json: options.Json = False,
+) -> None:
+    """Restore what a run changed and nobody has touched since; pauses the policy's schedule."""
+    person = context.person(reason, on_behalf_of)
+    with _desk(person, inline=inline, wait=wait, as_json=as_json) as desk:
+        run_id = store.parse_id(run)
+        operations.undo(desk.database, run_id, person, inline=inline)
+        desk.go_on(run_id)
+        _finish_undo(desk, run_id)
+
+
+def cancel(
+    run: options.RunId,
+    reason: options.Reason,
+    on_behalf_of: options.OnBehalfOf = None,
+    as_json: options.Json = False,
+) -> None:
+    """End a run: no batch commits after this; what it changed so far stays changed."""
+    person = context.person(reason, on_behalf_of)
+    settings = context.load_settings()
+    run_id = store.parse_id(run)
+    with (
+        context.control(settings) as database,
+        working.inline_engine(settings, database, person) as engine,
+    ):
+        _cancel(engine, run_id, person)
+        document = document_of(database, run_id)
+    if as_json:
+        output.print_json(document)
+    else:
+        show_run(output.console(), document)
+
+
+def _ask(desk: Desk, engine: Engine, run_id: int, policy: Policy) -> None:
+    """Show the plan and ask for the policy's name; ends the command unless it is typed."""
+    document, plan = plans.documents(engine, run_id)
+    plans.show_plan(output.console(stderr=desk.as_json), document, plan)
+    if document["state"] != State.PLANNED:
+        if desk.as_json:
+            output.print_json(document)
+        endings.finish(document)
+    out = output.console(stderr=True)
+    out.print(f"Type {policy.name} to change these records: ", end="")
+    try:
+        answer = sys.stdin.readline().strip()
+    except KeyboardInterrupt:
+        answer = ""
+        out.print()
+    if answer != policy.name:
+        _cancel(engine, run_id, desk.person)
+        raise NotConfirmed(
+            f"That is not {policy.name}, so r-{run_id} is cancelled and nothing was changed."
+        )
+
+
+def _cancel(engine: Engine, run_id: int, person: Person) -> None:
+    try:
+        operations.cancel(engine, run_id, person)
+    except TargetError as error:
+        output.say(
+            f"r-{run_id} is cancelled, but its fences are not closed yet: {safe_text(error)} A "
+            "worker closes them."
+        )
+        return
+    working.release(engine.database, run_id)
+    working.tidy(engine, run_id)
+
+
+def _finish_undo(desk: Desk, run_id: int) -> None:
+    document = document_of(desk.database, run_id)
+    conflicts = listed(desk.settings, desk.database, run_id, "undo", "conflict")
+    enable = f'tend enable {document["policy"]} --reason "…"'
+    if desk.as_json:
+        output.print_json({**document, "conflict_records": conflicts, "enable": enable})
+    else:
+        out = output.console()
+        show_run(out, document)
+        show_records(out, "in conflict, left as they are", conflicts, document["conflicts"])
+        out.print(f"The schedule of {document['policy']} is paused; this resumes it:")
+        out.print(enable)
+    endings.finish(document)

@@ -1,0 +1,56 @@
+"""What every command needs before it does anything: settings, logs, control database, person."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from worker import bootstrap, identity, logs
+from worker.database import Database
+from worker.errors import UsageError
+from worker.keys import Keyring
+from worker.masking import contains_email
+from worker.operations import Person
+from worker.registry import Policies
+from worker.settings import Settings
+
+
+def load_settings() -> Settings:
+    """The settings, and logs that do not talk across a command's own words.
+
+    With `TEND_LOG=json` warnings and errors are logged, traces and all.
+    """
+    settings = Settings.load()
+    logs.configure(settings)
+    quiet = settings.log == "console"
+    logging.getLogger().setLevel(logging.CRITICAL if quiet else logging.WARNING)
+    return settings
+
+
+@contextmanager
+def control(settings: Settings) -> Iterator[Database]:
+    """The control database, migrated to this code."""
+    with closing(bootstrap.open_database(settings)) as database:
+        yield database
+
+
+def need_target(settings: Settings) -> None:
+    """Raise `SettingError` unless everything is set that changing data takes."""
+    settings.need("mongo_url")
+    settings.need("archive_url")
+    Keyring.from_settings(settings)
+
+
+def load_policies(settings: Settings) -> Policies:
+    return Policies.load(settings.policy_directories)
+
+
+def person(reason: str, on_behalf_of: str | None) -> Person:
+    """Who asks, as far as this process knows; refused where entries would name a person."""
+    if on_behalf_of is not None and not on_behalf_of.strip():
+        raise UsageError("--on-behalf-of is empty; name somebody, or leave it out.")
+    if on_behalf_of is not None and contains_email(on_behalf_of):
+        raise UsageError(
+            "--on-behalf-of contains an e-mail address; entries are kept for years and hold no "
+            "personal data. Give a name that your team knows instead."
+        )
+    return Person(identity.claimed(on_behalf_of), reason)

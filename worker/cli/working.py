@@ -1,0 +1,169 @@
+"""Seeing a run to its end: in this process (`--inline`), or by watching the workers (`--wait`)."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+
+import structlog
+from sqlalchemy import update
+
+from worker import advance, bootstrap, database, operations, queue, relay
+from worker.cli import context, output
+from worker.cli.progress import Display, Glance, glance
+from worker.database import Database
+from worker.engine import Engine
+from worker.errors import QueueUnreachable
+from worker.logs import safe_text
+from worker.operations import Person
+from worker.settings import Settings
+from worker.states import UNFINISHED, State
+from worker.tables import Run
+
+SLICE_SECONDS = 0.5
+POLL_SECONDS = 0.5
+_PLANNING = {State.QUEUED, State.PLANNING}
+
+log = structlog.get_logger()
+
+
+@contextmanager
+def inline_engine(settings: Settings, db: Database, person: Person) -> Iterator[Engine]:
+    """An engine that works for this person, in this process."""
+    context.need_target(settings)
+    engine = bootstrap.open_engine(settings, db, person.actor, inline=True)
+    try:
+        yield engine
+    finally:
+        engine.target.close()
+
+
+def drive(engine: Engine, run_id: int, *, scan: bool = False) -> None:
+    """Work on an inline run until it is over or waits for a person.
+
+    Raises `output.Interrupted` after Ctrl-C or SIGTERM; the run can be resumed then.
+    """
+    with Signals(engine.draining) as signals, Display() as display:
+        try:
+            while (seen := glance(engine.database, run_id)).state in UNFINISHED:
+                display.show(seen)
+                signals.check()
+                _one_slice(engine, seen, signals, scan=scan)
+        except KeyboardInterrupt:
+            operations.interrupted(engine, run_id)
+            again = f"Interrupted; continue with `tend resume r-{run_id} --inline`."
+            raise output.Interrupted(run_id, signals.asked, again) from None
+        finally:
+            release(engine.database, run_id)
+    tidy(engine, run_id)
+
+
+def follow(db: Database, run_id: int) -> None:
+    """Watch a run that workers work on until it is over or waits for a person."""
+    try:
+        with Display() as display:
+            while (seen := glance(db, run_id)).state in UNFINISHED:
+                display.show(seen)
+                time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        onward = f"r-{run_id} goes on without this command; `tend show r-{run_id}` looks at it."
+        raise output.Interrupted(run_id, signal.SIGINT, onward) from None
+
+
+def ring(settings: Settings, db: Database) -> None:
+    """Wake the workers now. Without Redis the run is accepted all the same, and a person told."""
+    broker = queue.connect(settings.need("redis_url"))
+    try:
+        with db.transaction() as session:
+            moment = database.now(session)
+        relay.relay(db, partial(queue.ring, broker), moment)
+    except QueueUnreachable as error:
+        output.say(str(error))
+    finally:
+        broker.close()
+
+
+def tidy(engine: Engine, run_id: int) -> None:
+    """The summary that a finished run owes the application; a worker tries again if it fails."""
+    try:
+        advance.tidy(engine, run_id)
+    except Exception as error:
+        log.warning("summary not mirrored", run=run_id, why=safe_text(error), exc_info=error)
+        output.say(f"The summary of r-{run_id} is not in auditlogs yet: {safe_text(error)}")
+
+
+def _one_slice(engine: Engine, seen: Glance, signals: "Signals", *, scan: bool) -> None:
+    started = time.monotonic()
+    try:
+        if seen.state in _PLANNING:
+            with signals.at_once():
+                worked = advance.plan(engine, seen.run_id, scan=scan)
+        else:
+            advance.advance(engine, seen.run_id, seconds=SLICE_SECONDS)
+            worked = time.monotonic() - started >= SLICE_SECONDS
+    except Exception as error:
+        now = glance(engine.database, seen.run_id).state
+        if now in UNFINISHED or seen.state in _PLANNING:
+            raise output.RunFailed(seen.run_id, error) from error
+        return  # the run is over; what it still owes, `tidy` tries again
+    if not worked:
+        engine.draining.wait(POLL_SECONDS)
+
+
+def release(db: Database, run_id: int) -> None:
+    """What is over belongs to the workers again: they tidy it, and expire its archive."""
+    with db.transaction() as session:
+        over = update(Run).where(Run.id == run_id, Run.state.not_in(UNFINISHED))
+        session.execute(over.values(inline=False))
+
+
+class Signals:
+    """The first Ctrl-C or SIGTERM ends the batch that runs; a second one does not wait for it.
+
+    Planning changes nothing, so there the first one is enough.
+    """
+
+    def __init__(self, draining: threading.Event) -> None:
+        self.asked = 0
+        self._draining = draining
+        self._interruptible = False
+        self._before = {
+            number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    def __enter__(self) -> "Signals":
+        for number in self._before:
+            signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """In this block a signal interrupts whatever is being done."""
+        self._interruptible = True
+        try:
+            yield
+        finally:
+            self._interruptible = False
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        again = self.asked != 0
+        self.asked = number
+        if again or self._interruptible:
+            raise KeyboardInterrupt
+        # An event set in a handler can wait for ever for a lock that this thread holds.
+        threading.Thread(target=self._drain).start()
+
+    def _drain(self) -> None:
+        output.say("Stopping after the batch that runs; once more stops at once.")
+        self._draining.set()

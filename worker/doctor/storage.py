@@ -1,0 +1,63 @@
+"""Where before-images go: the archive store, and the keys that seal it."""
+
+from contextlib import ExitStack
+from uuid import uuid4
+
+from sqlalchemy import select
+
+from worker.archive import ArchiveStore
+from worker.doctor.check import Check, Site, Verdict, failed, ok
+from worker.doctor.control import opened
+from worker.errors import ArchiveError
+from worker.keys import Keyring, RunKey
+from worker.logs import safe_text
+from worker.tables import Run
+from worker.targets.base import Images, RecordOutcome
+
+
+def _store(site: Site) -> Verdict:
+    """Write, read and remove an object as a run would."""
+    store = ArchiveStore(site.settings.need("archive_url"))
+    key, folder = RunKey.new(), f"doctor-{uuid4().hex}"
+    probe = RecordOutcome(folder, "probe")
+    with ExitStack() as afterwards:
+        afterwards.callback(store.destroy, folder)
+        ref = store.write(key, f"{folder}/apply-0.1.0.bson.zst", Images(others=[probe]))
+        found = list(store.read(key, ref))
+    if found != [probe]:
+        return failed("The archive store returns other bytes than were written; use another one.")
+    return ok("The archive store takes, returns and removes an object.")
+
+
+def _keys(site: Site) -> Verdict:
+    keyring = Keyring.from_settings(site.settings)
+    key = RunKey.new()
+    if keyring.unwrap(keyring.wrap(key)) != key:
+        return failed("The keys do not open what they sealed; replace the first of TEND_KEYS.")
+    return ok("The keys seal and open.")
+
+
+def _keys_of_runs(site: Site) -> Verdict:
+    """Whether a run that can still be undone could be: keys get lost when they are rotated."""
+    keyring = Keyring.from_settings(site.settings)
+    with opened(site) as control, control.transaction() as session:
+        runs = session.execute(
+            select(Run.id, Run.key).where(Run.key.is_not(None)).order_by(Run.id.desc())
+        ).all()
+    lost, why = [], ""
+    for run_id, wrapped in runs:
+        try:
+            keyring.unwrap(wrapped or b"")
+        except ArchiveError as error:
+            lost.append(f"r-{run_id}")
+            why = safe_text(error)
+    if lost:
+        return failed(f"{len(lost)} of {len(runs)} archives stay shut, such as {lost[0]}'s. {why}")
+    return ok(f"The keys open the archives of all {len(runs)} runs that have one.")
+
+
+CHECKS = (
+    Check("archive", "TEND_ARCHIVE_URL", _store),
+    Check("keys", "TEND_KEYS", _keys),
+    Check("keys_of_runs", "TEND_KEYS", _keys_of_runs),
+)
