@@ -119,6 +119,8 @@ class Job(Protocol):
     Options: ClassVar[type[PolicyOptions]]
     mirror_action: ClassVar[str]
     """The `action` under which the application's own log shows a finished run."""
+    mirror_count: ClassVar[str]
+    """The name that log gives to the number of changed records, such as `deletedCount`."""
 
     def selector(self, policy: Policy) -> Selector:
         """Which records the policy describes, before any narrowing by a person."""

@@ -14,6 +14,7 @@ class RetentionPurge(RecordJob):
     name: ClassVar[str] = "retention_purge"
     Options: ClassVar[type[PolicyOptions]] = SelectOptions
     mirror_action: ClassVar[str] = "data_retention_cleanup"
+    mirror_count: ClassVar[str] = "deletedCount"
 
     def wanted(self, policy: Policy) -> Selector:
         return cast(SelectOptions, policy.options).select

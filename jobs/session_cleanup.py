@@ -22,6 +22,7 @@ class SessionCleanup(RecordJob):
     name: ClassVar[str] = "session_cleanup"
     Options: ClassVar[type[PolicyOptions]] = SessionOptions
     mirror_action: ClassVar[str] = "session_cleanup"
+    mirror_count: ClassVar[str] = "deletedCount"
 
     def wanted(self, policy: Policy) -> Selector:
         options = cast(SessionOptions, policy.options)

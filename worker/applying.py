@@ -48,8 +48,14 @@ Step = Callable[[int, int, Batch], Outcomes]
 class Progress:
     """What the fence says so far, and how large the next batch may be."""
 
-    batches: tuple[BatchRecord, ...]
-    size: int
+    batches: tuple[BatchRecord, ...] = ()
+    size: int = 0
+    is_known: bool = False
+    """False until the fence was asked: before that, nothing may be recorded as its word."""
+
+    @property
+    def known(self) -> tuple[BatchRecord, ...] | None:
+        return self.batches if self.is_known else None
 
     @property
     def cursor(self) -> int:
@@ -62,7 +68,7 @@ class Progress:
 
 def work_on(engine: Engine, claim: Claim) -> bool:
     """Work on a chunk until it is done, lost or given back; returns whether it was finished."""
-    progress = Progress((), 0)
+    progress = Progress()
     try:
         finished = _through(engine, claim, progress)
     except (ClaimLost, FenceLost) as error:
@@ -74,7 +80,7 @@ def work_on(engine: Engine, claim: Claim) -> bool:
         return _retry(engine, claim, progress, error)
     except Exception as error:  # whatever a job raises, the run must say so
         log.exception("chunk failed", run=claim.run_id, chunk=claim.number)
-        claims.fail(engine.database, claim, progress.batches, engine.actor, safe_text(error))
+        claims.fail(engine.database, claim, progress.known, engine.actor, safe_text(error))
         return False
     return finished
 
@@ -83,12 +89,12 @@ def _retry(engine: Engine, claim: Claim, progress: Progress, error: Exception) -
     text = safe_text(error)
     log.warning("chunk will be tried again", run=claim.run_id, chunk=claim.number, why=text)
     permanent = isinstance(error, ArchiveExpired) or not claims.retries_left(
-        engine.database, claim, progress.batches
+        engine.database, claim, progress.known
     )
     if permanent:
-        claims.fail(engine.database, claim, progress.batches, engine.actor, text)
+        claims.fail(engine.database, claim, progress.known, engine.actor, text)
     else:
-        claims.release(engine.database, claim, progress.batches, engine.actor, retry=text)
+        claims.release(engine.database, claim, progress.known, engine.actor, retry=text)
     return False
 
 
@@ -104,6 +110,7 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
         _archiver(engine, work, claim),
     ) as fence:
         progress.batches = fence.take(claim.attempt)
+        progress.is_known = True
         step = _step(engine, work, claim, chunk)
         if claim.direction == "apply":
             _look_again(engine, work)
@@ -119,7 +126,7 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
                 guards.check_batch(work.policy.guards, changed, end - progress.cursor)
             _one_batch(fence, progress, end, step, largest)
             _pause(engine, work)
-    claims.release(engine.database, claim, progress.batches, engine.actor)
+    claims.release(engine.database, claim, progress.known, engine.actor)
     return False
 
 

@@ -16,7 +16,11 @@ from worker.targets.mongo import MongoTarget
 def open_database(settings: Settings) -> Database:
     """The control database, refused unless it is migrated to exactly this code."""
     database = Database(settings.need("database_url"))
-    migrate.require_current(database)
+    try:
+        migrate.require_current(database)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 

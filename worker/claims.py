@@ -24,6 +24,8 @@ from worker.targets.base import BatchRecord
 LEASE = timedelta(seconds=15)
 MAX_RESCUES = 3
 MAX_RETRIES = 8
+Batches = tuple[BatchRecord, ...] | None
+"""What the fence says, or None when it could not be asked: then the row keeps what it has."""
 WORKING = {"apply": State.APPLYING, "undo": State.UNDOING}
 
 
@@ -112,7 +114,7 @@ def finish(db: Database, claim: Claim, batches: tuple[BatchRecord, ...], actor: 
 def release(
     db: Database,
     claim: Claim,
-    batches: tuple[BatchRecord, ...],
+    batches: Batches,
     actor: Actor,
     *,
     retry: str | None = None,
@@ -124,8 +126,9 @@ def release(
     with db.transaction() as session:
         run = runs.get(session, claim.run_id, lock=True)
         chunk = _held(session, claim)
-        moved = bool(batches) and batches[-1].end > chunk.cursor
-        apply_batches(chunk, batches)
+        moved = _moved(chunk, batches)
+        if batches is not None:
+            apply_batches(chunk, batches)
         chunk.state = "pending"
         chunk.lease_until = None
         moment = database.now(session)
@@ -138,14 +141,13 @@ def release(
             runs.ring(session, run, chunk.not_before or moment)
 
 
-def fail(
-    db: Database, claim: Claim, batches: tuple[BatchRecord, ...], actor: Actor, error: str
-) -> None:
+def fail(db: Database, claim: Claim, batches: Batches, actor: Actor, error: str) -> None:
     """The chunk cannot be finished as things are: the run fails with the cause on record."""
     with db.transaction() as session:
         run = runs.get(session, claim.run_id, lock=True)
         chunk = _held(session, claim)
-        apply_batches(chunk, batches)
+        if batches is not None:
+            apply_batches(chunk, batches)
         chunk.state = "failed"
         chunk.error = error
         chunk.lease_until = None
@@ -159,11 +161,10 @@ def fail_run(session: Session, run: Run, actor: Actor, error: str) -> None:
     runs.move(session, run, State.FAILED, actor, error=error, finished_at=database.now(session))
 
 
-def retries_left(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> bool:
+def retries_left(db: Database, claim: Claim, batches: Batches) -> bool:
     with db.transaction() as session:
         chunk = _held(session, claim)
-        moved = bool(batches) and batches[-1].end > chunk.cursor
-        return moved or chunk.retries < MAX_RETRIES
+        return _moved(chunk, batches) or chunk.retries < MAX_RETRIES
 
 
 def apply_batches(chunk: Chunk, batches: tuple[BatchRecord, ...]) -> None:
@@ -211,6 +212,10 @@ def record_outcome(session: Session, run: Run, chunk: Chunk, actor: Actor, resul
             ],
         },
     )
+
+
+def _moved(chunk: Chunk, batches: Batches) -> bool:
+    return bool(batches and batches[-1].end > chunk.cursor)
 
 
 def _name(chunk: Chunk) -> dict[str, Any]:

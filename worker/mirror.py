@@ -18,17 +18,17 @@ def mirror(engine: Engine, run_id: int) -> None:
         totals = claims.totals(session, run_id)
         restored = claims.totals(session, run_id, "undo").changed
         at = run.finished_at or database.now(session)
-    policy = frozen_policy(run.policy_text)
+    job = job_of(frozen_policy(run.policy_text))
     details = {
         "runId": f"r-{run.id}",
         "policy": run.policy,
         "state": run.state,
-        "deletedCount": totals.changed,
+        job.mirror_count: totals.changed,
         "restoredCount": restored,
         "cutoffDate": run.cutoff,
         "environment": run.environment,
     }
-    engine.target.mirror(f"tend:{run.token}", job_of(policy).mirror_action, details, at)
+    engine.target.mirror(f"tend:{run.token}", job.mirror_action, details, at)
     with engine.database.transaction() as session:
         session.execute(
             update(Run)

@@ -24,10 +24,11 @@ def settle(engine: Engine, run_id: int, actor: Actor) -> None:
             run = runs.get(session, run_id, lock=True)
             chunk = session.get_one(Chunk, (run_id, "apply", number), with_for_update=True)
             was_claimed = chunk.state == "claimed"
+            recorded = len(chunk.archives)
             claims.apply_batches(chunk, batches)
             chunk.state = "stopped"
             chunk.lease_until = None
-            if was_claimed:
+            if was_claimed or len(batches) > recorded:
                 claims.record_outcome(session, run, chunk, actor, "stopped")
 
 

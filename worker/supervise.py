@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1
 _SHUTDOWN_MILLISECONDS = 15_000
@@ -43,6 +44,8 @@ def _wait(child: subprocess.Popen[bytes]) -> int:
         if signal.sigwait(_SIGNALS) != signal.SIGCHLD and not passed_on:
             child.terminate()
             passed_on = True
+    with suppress(ProcessLookupError):  # whoever a killed master left behind is stopped too
+        os.killpg(child.pid, signal.SIGTERM)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 

@@ -34,6 +34,7 @@ class ValueRepair(RecordJob):
     name: ClassVar[str] = "value_repair"
     Options: ClassVar[type[PolicyOptions]] = RepairOptions
     mirror_action: ClassVar[str] = "data_repair"
+    mirror_count: ClassVar[str] = "repairedCount"
 
     def wanted(self, policy: Policy) -> Selector:
         repairs = cast(RepairOptions, policy.options).repairs

@@ -12,9 +12,10 @@ from tests.worker.scenario import TESTER, Scenario, old, purge
 from worker import advance, applying, claims, operations
 from worker.archive import ArchiveStore
 from worker.claims import Claim
-from worker.errors import ClaimLost
+from worker.errors import ClaimLost, TargetUnreachable
 from worker.keys import RunKey
 from worker.targets.base import ArchiveRef
+from worker.targets.mongo_fence import MongoFence
 
 
 @pytest.fixture
@@ -227,3 +228,53 @@ def test_the_fence_lives_in_the_target(scenario: Scenario, run_id: int, mongo_ur
         fence = client.get_default_database().tend_fences.find_one({})
     assert fence is not None
     assert (fence["attempt"], fence["cursor"], fence["closed"]) == (1, 40, False)
+
+
+def test_a_target_that_is_gone_at_the_start_of_a_claim_takes_no_count_away(
+    scenario: Scenario, run_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with during_the_second_batch(monkeypatch, scenario.engine.draining.set):
+        scenario.advance(run_id)
+    scenario.engine.draining.clear()
+    assert scenario.chunks(run_id)[0].changed == 20
+
+    def unreachable(*_: Any) -> Any:
+        raise TargetUnreachable("MongoDB does not answer.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MongoFence, "take", unreachable)
+        assert not applying.work_on(scenario.engine, claim(scenario, run_id))
+    chunk = scenario.chunks(run_id)[0]
+    assert (chunk.state, chunk.changed, chunk.retries) == ("pending", 20, 1)
+    assert len(chunk.archives) == 2
+
+
+def test_settling_counts_and_records_what_only_the_fence_knew(
+    scenario: Scenario, run_id: int
+) -> None:
+    """The worker's last batch is in the target, and its chunk was given back without it."""
+    first = claim(scenario, run_id)
+
+    def forgets(db: Any, held: Claim, batches: Any, actor: Any, error: str) -> None:
+        original(db, held, batches[:-1], actor, error)
+
+    original = claims.fail
+    seen: list[int] = []
+
+    def breaks(db: Any, held: Claim, batches: Any) -> int | None:
+        seen.append(1)
+        if len(seen) == 3:
+            raise ZeroDivisionError
+        return progress(db, held, batches)
+
+    progress = claims.progress
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(claims, "fail", forgets)
+        patch.setattr(claims, "progress", breaks)
+        assert not applying.work_on(scenario.engine, first)
+    assert scenario.chunks(run_id)[0].changed == 10
+    operations.cancel(scenario.engine, run_id, TESTER)
+    assert scenario.chunks(run_id)[0].changed == 20
+    last = scenario.entries(run_id)[-1]
+    assert b'"result":"stopped"' in last.body
+    assert b'"changed":20' in last.body

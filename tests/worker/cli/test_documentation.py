@@ -14,7 +14,7 @@ from worker.cli.endings import exit_code
 from worker.states import State
 
 TEXT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
-ROWS = re.findall(r"^\| `tend ([a-z ]+?)(?: [A-Z]+)?` \| (.*?) \| ", TEXT, re.MULTILINE)
+ROWS = re.findall(r"^\| `tend ([a-z ]+?)(?: [A-Z]+)?` \|(.*?)\|", TEXT, re.MULTILINE)
 UNIVERSAL = {"--json", "--help"}
 
 
