@@ -1,5 +1,6 @@
 """From settings to connections: what each process opens before it does anything."""
 
+import gc
 import os
 import socket
 
@@ -28,6 +29,9 @@ def open_engine(
     settings: Settings, database: Database, actor: Actor | None = None, *, inline: bool = False
 ) -> Engine:
     """An engine for this process; its connections must not outlive a fork."""
+    # A plan makes a million small objects and no cycles: looking for cycles less often saves a
+    # tenth of its time.
+    gc.set_threshold(50_000, 20, 20)
     read_url = settings.mongo_read_url
     return Engine(
         database=database,

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1
@@ -44,9 +45,19 @@ def _wait(child: subprocess.Popen[bytes]) -> int:
         if signal.sigwait(_SIGNALS) != signal.SIGCHLD and not passed_on:
             child.terminate()
             passed_on = True
-    with suppress(ProcessLookupError):  # whoever a killed master left behind is stopped too
-        os.killpg(child.pid, signal.SIGTERM)
+    _end(child.pid)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+
+def _end(group: int) -> None:
+    """A master that was killed leaves workers behind: ask them to stop, then make them."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGTERM)
+        until = time.monotonic() + _SHUTDOWN_MILLISECONDS / 1000
+        while time.monotonic() < until:
+            time.sleep(0.1)
+            os.killpg(group, 0)
+        os.killpg(group, signal.SIGKILL)
 
 
 def _end_with_parent() -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
@@ -26,26 +26,28 @@ def seen(kind: str) -> int:
     return count
 
 
-def wait_until(happened: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < until
-        assert process.poll() is None
-        time.sleep(0.05)
-
-
 @contextmanager
-def running(tend: Tend, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a group of its own, as a supervisor starts it, once it gives signs of life."""
+def running(tend: Tend, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A process in a group of its own, as a supervisor starts it."""
     process = subprocess.Popen(
-        tend.command(*words), stderr=subprocess.DEVNULL, start_new_session=True
+        tend.command(*words), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        wait_until(lambda: seen(words[0]) > 0, process)
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
+
+
+@contextmanager
+def workers(tend: Tend, processes: int = 2) -> Iterator[subprocess.Popen[str]]:
+    """`tend worker`, once all its processes are ready."""
+    with running(tend, "worker", "--processes", str(processes), "--threads", "2") as worker:
+        assert worker.stderr is not None
+        for _ in range(processes):
+            while "ready for action" not in (line := worker.stderr.readline()):
+                assert line
+        yield worker
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -55,7 +57,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 def test_a_worker_does_what_commands_ask_for(tend: Tend) -> None:
     tend.old_sales(60)
     before = list(tend.shop.salesData.find().sort("_id"))
-    with running(tend, "worker", "--processes", "1", "--threads", "2"):
+    with workers(tend, 1):
         run = tend.json("run", "sales-retention", "--reason", "x", "--wait")
         assert (run["state"], run["changed"]) == ("succeeded", 60)
         undone = tend.json("undo", "r-1", "--reason", "x", "--wait")
@@ -75,7 +77,7 @@ def test_a_worker_does_what_commands_ask_for(tend: Tend) -> None:
 def test_a_signal_to_the_whole_group_stops_a_worker_gently(
     tend: Tend, number: signal.Signals
 ) -> None:
-    with running(tend, "worker") as worker:
+    with workers(tend) as worker:
         family = psutil.Process(worker.pid).children(recursive=True)
         assert len(family) >= 3
         os.killpg(worker.pid, number)
@@ -86,7 +88,7 @@ def test_a_signal_to_the_whole_group_stops_a_worker_gently(
 
 
 def test_workers_do_not_outlive_the_command_that_started_them(tend: Tend) -> None:
-    with running(tend, "worker", "--processes", "1") as worker:
+    with workers(tend, 1) as worker:
         family = psutil.Process(worker.pid).children(recursive=True)
         worker.kill()
         assert gone(family)
@@ -94,7 +96,7 @@ def test_workers_do_not_outlive_the_command_that_started_them(tend: Tend) -> Non
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_ends_the_command_and_its_siblings(tend: Tend, victim: int) -> None:
-    with running(tend, "worker") as worker:
+    with workers(tend) as worker:
         family = psutil.Process(worker.pid).children(recursive=True)
         family[victim].kill()
         assert worker.wait(PATIENCE) not in {0, None}
@@ -103,6 +105,10 @@ def test_a_killed_process_ends_the_command_and_its_siblings(tend: Tend, victim: 
 
 def test_a_scheduler_rings_and_stops_when_asked(tend: Tend) -> None:
     with running(tend, "scheduler") as scheduler:
+        until = time.monotonic() + PATIENCE
+        while seen("scheduler") == 0:
+            assert time.monotonic() < until
+            assert scheduler.poll() is None
         scheduler.terminate()
         assert scheduler.wait(PATIENCE) == 0
     assert seen("scheduler") == 0

@@ -1,0 +1,209 @@
+"""`sales-retention` with before-images archived, beside a plain `delete_many` of the same."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from cryptography.fernet import Fernet
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from sqlalchemy import select
+
+from benchmarks.rounds import ratios, told
+from demo import dataset
+from demo.servers import mongod, valkey
+from policies.models import Batch, Guards, Policy
+from worker import advance, bootstrap, identity, migrate, operations, queue, relay, runs
+from worker.database import Database
+from worker.engine import Engine
+from worker.operations import Person
+from worker.registry import Policies
+from worker.settings import Settings
+from worker.states import UNFINISHED, State
+from worker.tables import Entry
+
+WORKERS = 2
+POLL_SECONDS = 0.05
+REASON = "a benchmark"
+MIB = 1024 * 1024
+
+
+@dataclass
+class Figures:
+    """Seconds of each round, per side; bytes of the largest worker process seen."""
+
+    plain: list[float] = field(default_factory=list)
+    plan: list[float] = field(default_factory=list)
+    apply: list[float] = field(default_factory=list)
+    largest_worker: int = 0
+
+
+@dataclass(frozen=True)
+class Bench:
+    engine: Engine
+    settings: Settings
+    policy: Policy
+    records: Collection[RawBSONDocument]
+    supervisor: psutil.Process
+
+
+def measure(folder: Path, rows: int | None, rounds: int) -> None:
+    """Load the data, then alternate the two sides and print what came out."""
+    with _bench(folder, rows) as bench:
+        cutoff = datetime.now(UTC)
+        due = _due(bench, cutoff)
+        removed = list(bench.records.find(due))
+        print(f"{bench.records.estimated_document_count():,} sales, {len(removed):,} of them due")
+        figures = Figures()
+        for number in range(rounds):
+            sides = [_plain, _tend] if number % 2 == 0 else [_tend, _plain]
+            for side in sides:
+                side(bench, due, figures)
+                if bench.records.count_documents(due):
+                    raise SystemExit("a side left records behind; its figure means nothing")
+                _restore(bench, removed)
+        _print(figures, len(removed))
+
+
+@contextmanager
+def _bench(folder: Path, rows: int | None) -> Iterator[Bench]:
+    with ExitStack() as stack:
+        mongo = stack.enter_context(mongod(folder))
+        redis = stack.enter_context(valkey(folder))
+        url = mongo.url("ordernimbus")
+        os.environ |= {
+            "TEND_DATABASE_URL": f"sqlite:///{folder}/tend.sqlite",
+            "TEND_REDIS_URL": redis.url,
+            "TEND_MONGO_URL": url,
+            "TEND_ARCHIVE_URL": f"file://{folder}/archive",
+            "TEND_KEYS": Fernet.generate_key().decode(),
+            "TEND_ENV": "bench",
+        }
+        client: MongoClient[dict[str, Any]] = MongoClient(url)
+        stack.callback(client.close)
+        print("loading …", flush=True)
+        dataset.load(client.get_default_database(), rows, datetime.now(UTC))
+        settings = Settings.load()
+        database = Database(settings.need("database_url"))
+        stack.callback(database.close)
+        migrate.upgrade(database)
+        engine = bootstrap.open_engine(settings, database, identity.claimed(), inline=True)
+        stack.callback(engine.target.close)
+        raw: CodecOptions[RawBSONDocument] = CodecOptions(RawBSONDocument, tz_aware=True)
+        records = client.get_default_database().with_options(codec_options=raw)["salesData"]
+        supervisor = stack.enter_context(_workers(folder))
+        yield Bench(engine, settings, _policy(settings), records, supervisor)
+
+
+def _policy(settings: Settings) -> Policy:
+    """The shipped text, with guards and batches for arrears instead of one day."""
+    shipped = Policies.load(settings.policy_directories).get("sales-retention").policy
+    arrears = {
+        "guards": Guards(max_records=10_000_000, max_percent=100),
+        "batch": Batch(records=2_000),
+    }
+    return shipped.model_copy(update=arrears)
+
+
+@contextmanager
+def _workers(folder: Path) -> Iterator[psutil.Process]:
+    command = [sys.executable, "-m", "worker.cli", "worker", "--processes", str(WORKERS)]
+    with (folder / "worker.log").open("wb") as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            yield psutil.Process(running.pid)
+        finally:
+            running.send_signal(signal.SIGTERM)
+            running.wait(30)
+
+
+def _due(bench: Bench, now: datetime) -> dict[str, Any]:
+    age = bench.policy.options.model_dump()["select"]["older_than"]["age"]
+    days = int(str(age).removesuffix("d"))
+    return {"createdAt": {"$lt": datetime.fromtimestamp(now.timestamp() - days * 86_400, UTC)}}
+
+
+def _plain(bench: Bench, due: dict[str, Any], figures: Figures) -> None:
+    started = time.monotonic()
+    bench.records.delete_many(due)
+    figures.plain.append(time.monotonic() - started)
+
+
+def _tend(bench: Bench, _due: dict[str, Any], figures: Figures) -> None:
+    """Plan in this process, apply in the workers: from the yes to the last chunk on record."""
+    person = Person(identity.claimed(), REASON)
+    database = bench.engine.database
+    run_id = operations.request(
+        database, bench.policy, "bench", person, apply_after_plan=False, inline=True, narrowing={}
+    )
+    started = time.monotonic()
+    advance.plan(bench.engine, run_id)
+    figures.plan.append(time.monotonic() - started)
+    operations.apply(database, run_id, bench.policy, person, inline=False)
+    _ring(bench)
+    while _state(database, run_id) in UNFINISHED:
+        figures.largest_worker = max(figures.largest_worker, _largest(bench.supervisor))
+        time.sleep(POLL_SECONDS)
+    if _state(database, run_id) != State.SUCCEEDED:
+        raise SystemExit(f"r-{run_id} ended as {_state(database, run_id)}")
+    figures.apply.append(_seconds(database, run_id))
+
+
+def _ring(bench: Bench) -> None:
+    broker = queue.connect(bench.settings.need("redis_url"))
+    relay.relay(bench.engine.database, lambda run: queue.ring(broker, run), datetime.now(UTC))
+    broker.close()
+
+
+def _state(database: Database, run_id: int) -> State:
+    with database.transaction() as session:
+        return State(runs.get(session, run_id).state)
+
+
+def _seconds(database: Database, run_id: int) -> float:
+    with database.transaction() as session:
+        moments = {
+            entry.action: entry.at
+            for entry in session.scalars(select(Entry).where(Entry.run_id == run_id))
+        }
+    return (moments["run_verifying"] - moments["run_applying"]).total_seconds()
+
+
+def _largest(supervisor: psutil.Process) -> int:
+    """Resident bytes of the largest process below the supervisor."""
+    sizes = [0]
+    for process in supervisor.children(recursive=True):
+        try:
+            sizes.append(process.memory_info().rss)
+        except psutil.NoSuchProcess:
+            continue
+    return max(sizes)
+
+
+def _restore(bench: Bench, removed: list[RawBSONDocument]) -> None:
+    for start in range(0, len(removed), 10_000):
+        bench.records.insert_many(removed[start : start + 10_000], ordered=False)
+
+
+def _print(figures: Figures, due: int) -> None:
+    print(f"plain delete_many     {told(figures.plain, 's')}")
+    print(f"Tend, archived        {told(figures.apply, 's')}, {WORKERS} worker processes")
+    speed = told(ratios(figures.plain, figures.apply), "")
+    print(f"speed against plain   {speed}: at least 0.9 is wanted")
+    print(f"planning {due:,} keys {told(figures.plan, 's')}")
+    of_plain = told([100 * r for r in ratios(figures.plan, figures.plain)], "%", 1)
+    of_tend = told([100 * r for r in ratios(figures.plan, figures.apply)], "%", 1)
+    print(f"  of plain deleting   {of_plain}: under 15 % is wanted")
+    print(f"  of Tend's deleting  {of_tend}")
+    print(f"largest worker        {figures.largest_worker / MIB:,.0f} MiB: under 200 is wanted")

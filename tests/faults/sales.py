@@ -1,0 +1,55 @@
+"""Old sales that a purge finds, young ones that it leaves, and a purge slow enough to disturb."""
+
+from typing import Any
+
+from policies.models import Policy
+from tests.faults.processes import eventually
+from tests.worker.scenario import TESTER, Scenario, old, purge
+from worker import operations
+from worker.states import UNFINISHED
+from worker.tables import Run
+
+YOUNG = 5
+
+
+def load(scenario: Scenario, count: int) -> None:
+    scenario.shop.salesData.insert_many(
+        [{"_id": number, "createdAt": old(4000)} for number in range(count)]
+        + [{"_id": f"young {number}", "createdAt": old(1)} for number in range(YOUNG)]
+    )
+
+
+def removed(scenario: Scenario, count: int) -> set[int]:
+    """The keys that a plain reader finds missing."""
+    left = {record["_id"] for record in scenario.shop.salesData.find({}, {"_id": 1})}
+    assert len({key for key in left if isinstance(key, str)}) == YOUNG
+    return set(range(count)) - left
+
+
+def slow(**parts: Any) -> Policy:
+    """Five records a second for each chunk that is worked on."""
+    return purge(**{"batch": {"records": 5, "pause": "1s"}, "chunk": 25, **parts})
+
+
+def request(scenario: Scenario, policy: Policy) -> int:
+    """A run that workers work on, not this process."""
+    return operations.request(
+        scenario.engine.database,
+        policy,
+        "test",
+        TESTER,
+        apply_after_plan=True,
+        inline=False,
+        narrowing={},
+    )
+
+
+def finished(scenario: Scenario, run_id: int, seconds: float = 40) -> Run:
+    """The run, once it no longer wants a worker."""
+    eventually(lambda: scenario.run(run_id).state not in UNFINISHED, seconds)
+    return scenario.run(run_id)
+
+
+def is_in_work(scenario: Scenario, run_id: int, chunks: int = 1) -> bool:
+    """Whether so many chunks are claimed and have a batch behind them."""
+    return sum(c.state == "claimed" and c.cursor > 0 for c in scenario.chunks(run_id)) >= chunks
