@@ -158,6 +158,8 @@ def _load(engine: Engine, claim: Claim) -> tuple[Work, Chunk]:
 
 
 def _look_again(engine: Engine, work: Work) -> None:
+    """Before a chunk: the collection and its index are there, and the plan is no larger a part."""
+    engine.target.check(work.options.collection, work.selector, work.as_of)
     with engine.database.transaction() as session:
         changed = claims.totals(session, work.run.id).changed
     population = engine.target.population_now(work.options.collection)

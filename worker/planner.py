@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -25,7 +26,7 @@ from policies.selectors import AllOf, cutoffs
 from worker import claims, database, guards, runs
 from worker.claims import LEASE
 from worker.engine import Engine, Work, thaw
-from worker.errors import ClaimLost
+from worker.errors import ClaimLost, DeadlineExceeded
 from worker.keys import RunKey
 from worker.logs import safe_text
 from worker.states import State
@@ -84,9 +85,10 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
     with _lease_kept(engine, run), ThreadPoolExecutor(1) as beside:
         counting = beside.submit(engine.target.population, work.options.collection)
         digest = _store_plan(engine, work, survey, found)
-        population = counting.result()
+        population, is_exact = _population(engine, work, survey.planned, counting)
     preview = {
         **survey.as_json(),
+        "population_is_exact": is_exact,
         "cutoffs": {name: moment.isoformat() for name, moment in moments.items()},
         "guards": [
             verdict.as_json()
@@ -109,6 +111,22 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
         sample=work.key.seal(sample, f"{run.token}/sample"),
         selector=work.selector.model_dump(mode="json"),
     )
+
+
+def _population(
+    engine: Engine, work: Work, planned: int, counting: Future[int]
+) -> tuple[int, bool]:
+    """The population, and whether it was counted to the end.
+
+    One that takes too long is counted as far as `max_percent` needs: the percentage is then
+    the highest that it can be, and a guard that passes would pass on the whole, too.
+    """
+    try:
+        return counting.result(), True
+    except DeadlineExceeded:
+        percent = work.policy.guards.max_percent
+        enough = math.ceil(100 * planned / percent) + 1 if percent else planned + 1
+        return engine.target.population_at_least(work.options.collection, enough), False
 
 
 def _store_plan(engine: Engine, work: Work, survey: Survey, found: Iterator[Item]) -> str:

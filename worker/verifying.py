@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from worker import claims, database, runs
 from worker.claims import LEASE
 from worker.engine import Engine, Work, thaw
+from worker.errors import DeadlineExceeded
 from worker.states import State
 from worker.tables import OUTCOMES, Chunk, Run
 from worker.targets.base import ArchiveRef
@@ -57,7 +58,10 @@ def _claim(engine: Engine, run_id: int) -> Run | None:
 
 
 def _remaining(engine: Engine, work: Work) -> dict[str, Any]:
-    """`total`, and of it what failed, what changed since the plan, and what no plan had."""
+    """`total`, and of it what failed, what changed since the plan, and what no plan had.
+
+    A total that takes too long to count is `at_least` what can be explained.
+    """
     collection = work.options.collection
     left = {"failed": 0, "changed_since": 0}
     with engine.database.transaction() as session:
@@ -72,8 +76,12 @@ def _remaining(engine: Engine, work: Work) -> dict[str, Any]:
                 left[outcome] += engine.target.count_of(
                     collection, work.selector, work.as_of, those
                 )
-    total = engine.target.count(collection, work.selector, work.as_of)
-    return {"total": total, **left, "not_planned": total - sum(left.values())}
+    explained = sum(left.values())
+    try:
+        total = engine.target.count(collection, work.selector, work.as_of)
+    except DeadlineExceeded:
+        return {"total": explained, "at_least": True, **left, "not_planned": None}
+    return {"total": total, "at_least": False, **left, "not_planned": total - explained}
 
 
 def _with_exceptions(session: Session, run_id: int) -> list[ArchiveRef]:

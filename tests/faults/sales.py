@@ -28,7 +28,7 @@ def removed(scenario: Scenario, count: int) -> set[int]:
 
 def slow(**parts: Any) -> Policy:
     """Five records a second for each chunk that is worked on."""
-    return purge(**{"batch": {"records": 5, "pause": "1s"}, "chunk": 25, **parts})
+    return purge(**{"batch": {"records": 5, "pause": "1s"}, "chunk": 15, **parts})
 
 
 def request(scenario: Scenario, policy: Policy) -> int:

@@ -9,12 +9,23 @@ from jobs.base import Change, Record
 from jobs.retention_purge import RetentionPurge
 from policies.models import Policy
 from tests.worker.scenario import NOW, Scenario, negative_values, old, purge, sessions, text_dates
+from worker import advance
 from worker.claims import totals
-from worker.tables import OUTCOMES
+from worker.tables import OUTCOMES, Run
+from worker.targets import mongo
 
 
 def sales(count: int, days: float) -> list[dict[str, Any]]:
     return [{"createdAt": old(days), "quantity": 1, "revenue": 2.5} for _ in range(count)]
+
+
+def left(run: Run) -> tuple[int, int, int, int]:
+    """What remains: in all, failed, changed since, never planned."""
+    remaining = run.remaining
+    assert remaining is not None
+    assert remaining["at_least"] is False
+    total, failed, since = remaining["total"], remaining["failed"], remaining["changed_since"]
+    return total, failed, since, remaining["not_planned"]
 
 
 def outcomes(scenario: Scenario, run_id: int) -> dict[str, int]:
@@ -31,7 +42,7 @@ def test_a_purge_removes_what_is_old_and_nothing_else(scenario: Scenario) -> Non
     assert outcomes(scenario, run.id) == {"changed": 60}
     assert scenario.shop.salesData.count_documents({}) == 40
     assert scenario.shop.salesData.count_documents({"createdAt": {"$lt": run.cutoff}}) == 0
-    assert run.remaining == {"total": 0, "failed": 0, "changed_since": 0, "not_planned": 0}
+    assert left(run) == (0, 0, 0, 0)
 
 
 def test_a_session_extended_after_the_plan_survives(scenario: Scenario) -> None:
@@ -52,7 +63,7 @@ def test_text_that_is_no_date_is_left_counted_and_explained(scenario: Scenario) 
     )
     run = scenario.run_through(text_dates())
     assert outcomes(scenario, run.id) == {"changed": 1, "failed": 2}
-    assert run.remaining == {"total": 2, "failed": 2, "changed_since": 0, "not_planned": 0}
+    assert left(run) == (2, 2, 0, 0)
     assert run.state == "succeeded"
     texts = {record["date"] for record in scenario.shop.salesData.find({"date": {"$type": 2}})}
     assert texts == {"yesterday", "31/31/2020"}
@@ -96,7 +107,7 @@ def test_a_limit_only_narrows(scenario: Scenario) -> None:
     scenario.shop.salesData.insert_many(sales(60, 3000))
     run = scenario.run_through(purge(), limit=12)
     assert outcomes(scenario, run.id) == {"changed": 12}
-    assert run.remaining == {"total": 48, "failed": 0, "changed_since": 0, "not_planned": 48}
+    assert left(run) == (48, 0, 0, 48)
 
 
 def test_a_batch_is_bounded_by_bytes(scenario: Scenario) -> None:
@@ -164,3 +175,41 @@ def test_a_job_that_raises_leaves_the_finished_chunks_and_can_be_resumed(
     resumed = scenario.resume(run)
     assert resumed.state == "succeeded"
     assert outcomes(scenario, run.id) == {"changed": 60}
+
+
+def test_a_plan_made_by_a_scan_is_not_applied_without_the_index(scenario: Scenario) -> None:
+    scenario.shop.salesData.insert_many(sales(30, 3000))
+    scenario.shop.salesData.drop_index("createdAt_1")
+    run_id = scenario.request(purge(), apply=False)
+    assert advance.plan(scenario.engine, run_id, scan=True)
+    run = scenario.apply(scenario.run(run_id))
+    assert run.state == "failed"
+    assert "createIndex" in (run.error or "")
+    assert scenario.shop.salesData.count_documents({}) == 30
+    scenario.shop.salesData.create_index("createdAt")
+    assert scenario.resume(run).state == "succeeded"
+
+
+def test_a_collection_renamed_in_the_middle_fails_the_run_and_is_left_alone(
+    scenario: Scenario,
+) -> None:
+    scenario.shop.salesData.insert_many(sales(30, 3000))
+    plan = scenario.plan(purge())
+    scenario.shop.salesData.rename("salesArchive")
+    run = scenario.apply(plan)
+    assert run.state == "failed"
+    assert "does not exist" in (run.error or "")
+    assert scenario.shop.salesArchive.count_documents({}) == 30
+
+
+def test_what_takes_too_long_to_count_is_told_as_at_least(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario.shop.salesData.insert_many(sales(30, 3000) + sales(300, 1))
+    monkeypatch.setattr(mongo, "POPULATION_SECONDS", 1e-6)
+    plan = scenario.plan(purge(guards={"max_records": 30, "max_percent": 20}))
+    assert plan.state == "planned"
+    assert plan.population == 151
+    assert (plan.preview or {})["population_is_exact"] is False
+    refused = scenario.plan(purge(guards={"max_records": 30, "max_percent": 5}))
+    assert refused.state == "refused"

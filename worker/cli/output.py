@@ -87,8 +87,8 @@ def facts(out: Console, rows: Iterable[tuple[str, str | None]]) -> None:
 
 def table(out: Console, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in names:
-        grid.add_column(name, overflow="fold")
+    for place, name in enumerate(names):
+        grid.add_column(name, overflow="fold", no_wrap=place == 0)
     for row in rows:
         grid.add_row(*(printable(value) for value in row))
     out.print(grid)

@@ -46,7 +46,7 @@ def runs(
         return
     out = output.console()
     heading(out, settings.env, f"{len(found)} runs" if found else "no runs")
-    names = ("run", "policy", "state", "planned", "changed", "trigger", "who", "began", "reason")
+    names = ("run", "policy", "state", "changed", "who", "created", "reason")
     output.table(out, names, (_row(run) for run in found))
 
 
@@ -183,9 +183,7 @@ def _row(run: present.Document) -> tuple[str, ...]:
         run["id"],
         run["policy"],
         present.state_in_words(run),
-        f"{run['planned']:,}",
-        f"{run['changed']:,}",
-        run["trigger"],
+        f"{run['changed']:,} of {run['planned']:,}",
         run["actor"],
         moment(run["created_at"]) or "",
         run["reason"],

@@ -95,7 +95,10 @@ class Target(Protocol):
         """Raise `CollectionMissing` or `IndexMissing` unless the selector can be worked on."""
 
     def population(self, collection: str) -> int:
-        """How many records there are, counted one by one."""
+        """How many records there are, counted one by one; raises `DeadlineExceeded`."""
+
+    def population_at_least(self, collection: str, enough: int) -> int:
+        """Count no further than `enough`; raises `DeadlineExceeded`."""
 
     def population_now(self, collection: str) -> int:
         """How many records there are by the target's own books: quick, for looking again."""

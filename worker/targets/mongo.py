@@ -29,6 +29,7 @@ Document = Mapping[str, Any]
 
 SCAN_SECONDS = 300
 COUNT_SECONDS = 60
+POPULATION_SECONDS = 20
 LOOK_SECONDS = 10
 _DATES = DatetimeConversion.DATETIME_AUTO  # a date that Python cannot hold stays one of BSON's
 
@@ -100,7 +101,7 @@ class MongoTarget:
         return "COLLSCAN" in json.dumps(explained["queryPlanner"]["winningPlan"], default=str)
 
     def population(self, collection: str) -> int:
-        with translated(self.where(collection)), pymongo.timeout(COUNT_SECONDS):
+        with translated(self.where(collection)), pymongo.timeout(POPULATION_SECONDS):
             return self._reads[collection].count_documents({}, hint={"_id": 1})
 
     def population_at_least(self, collection: str, enough: int) -> int:

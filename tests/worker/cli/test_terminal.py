@@ -12,6 +12,7 @@ import pytest
 
 from tests.worker.cli.conftest import AMPLE, Tend
 from tests.worker.cli.terminal import PATIENCE, Terminal
+from worker import planner
 from worker.cli.working import Signals
 
 PROMPT = "Type sales-retention to change these records: "
@@ -68,6 +69,15 @@ def test_ctrl_c_at_the_question_cancels_the_run(tend: Tend) -> None:
         assert terminal.end() == 1
     assert tend.json("show", "r-1")["state"] == "cancelled"
     assert "Traceback" not in terminal.shown
+
+
+def test_for_a_program_on_a_terminal_the_name_is_asked_for_too(tend: Tend) -> None:
+    tend.old_sales(3)
+    with Terminal(tend, "run", "sales-retention", "--reason", "x", "--inline", "--json") as one:
+        one.wait_for(PROMPT)
+        one.type("sales-retention\n")
+        assert one.end() == 0
+    assert '"state": "succeeded"' in one.shown
 
 
 def test_yes_asks_nothing(tend: Tend) -> None:
@@ -150,6 +160,24 @@ def test_an_interrupted_run_is_finished_by_its_resume(tend: Tend) -> None:
     resumed = tend.json("resume", "r-1", "--reason", "go on", "--inline")
     assert (resumed["state"], resumed["changed"]) == ("succeeded", 10)
     assert tend.shop.salesData.count_documents({}) == 0
+
+
+def test_an_interrupted_plan_can_be_made_after_all(
+    tend: Tend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tend.old_sales(3)
+    original = planner.plan
+
+    def presses_ctrl_c(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(planner, "plan", presses_ctrl_c)
+    ended = tend("plan", "sales-retention", "--json")
+    assert (ended.code, ended.json["error"]["code"]) == (130, "interrupted")
+    assert "continue with `tend resume r-1 --inline`" in ended.err
+    monkeypatch.setattr(planner, "plan", original)
+    resumed = tend.json("resume", "r-1", "--reason", "again", "--inline")
+    assert (resumed["state"], resumed["planned"]) == ("planned", 3)
 
 
 def test_the_second_signal_does_not_wait_for_the_batch() -> None:
