@@ -100,12 +100,22 @@ def _demonstrate(console: Console, folder: Path, rows: int | None) -> int:
         runs = _follow(stage, names)
         checks = {run.policy: _check(stage, run) for run in runs}
         _print_table(stage, runs, checks)
+        _judge(runs, checks)
         _take_back(stage, next(run for run in runs if run.policy == TAKEN_BACK), before)
-    failed = [run.policy for run in runs if run.state != State.SUCCEEDED]
-    inexact = [name for name, result in checks.items() if not result.is_exact]
-    if failed or inexact:
-        raise DemoFailed(f"Not as it should be: failed {failed}, check differs {inexact}.")
     return 0
+
+
+def _judge(runs: list[Run], checks: dict[str, Check]) -> None:
+    wrong = [
+        f"{run.policy} {run.state}: {run.error or run.refusal}"
+        for run in runs
+        if run.state != State.SUCCEEDED
+    ]
+    wrong += [
+        f"{name}: the check differs" for name, result in checks.items() if not result.is_exact
+    ]
+    if wrong:
+        raise DemoFailed("Not as it should be: " + "; ".join(wrong))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import fsspec
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 
-from worker.errors import ArchiveError
+from worker.errors import ArchiveError, SettingError
 from worker.keys import RunKey
 from worker.targets.base import ArchiveRef, Images, RecordOutcome
 
@@ -27,7 +27,13 @@ class ArchiveStore:
     """The store behind TEND_ARCHIVE_URL: a folder that every worker sees, or an object store."""
 
     def __init__(self, url: str) -> None:
-        self._files, self._root = fsspec.core.url_to_fs(url)
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise SettingError(
+                "TEND_ARCHIVE_URL names a store that fsspec cannot open here; write a folder, or "
+                "install the package for this kind of store, such as s3fs for s3://."
+            ) from error
         self._is_local = "file" in self._files.protocol or self._files.protocol == "file"
 
     def write(self, key: RunKey, name: str, images: Images) -> ArchiveRef:

@@ -5,6 +5,7 @@ claims are inside the actor, and a ring that fails is owed again by the reconcil
 """
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import dramatiq
@@ -20,6 +21,9 @@ from worker.heartbeat import Heartbeat
 from worker.settings import Settings
 
 BEAT_SECONDS = 5
+ANSWER_SECONDS = 30
+"""Less can end dramatiq's consumer: its issue 894."""
+_MAX_ID = 2**31
 
 log = structlog.get_logger()
 _settings = Settings.load()
@@ -33,7 +37,11 @@ class Lifecycle(Middleware):
     def after_process_boot(self, broker: Broker) -> None:  # noqa: ARG002 - dramatiq's signature
         logs.configure(_settings)
         sentry.start(_settings, "worker")
-        self.engine = bootstrap.open_engine(_settings, bootstrap.open_database(_settings))
+        try:
+            self.engine = bootstrap.open_engine(_settings, bootstrap.open_database(_settings))
+        except Exception as error:
+            log.critical("worker cannot begin", why=logs.safe_text(error), exc_info=error)
+            raise SystemExit(1) from error  # the broker swallows everything else
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 - dramatiq's signature
@@ -42,23 +50,32 @@ class Lifecycle(Middleware):
     def _beat(self) -> None:
         heartbeat = Heartbeat(self.engine.database, "worker")
         while not self.engine.draining.is_set():
-            try:
-                heartbeat.beat()
-            except TendError as error:
-                log.warning("no heartbeat", why=logs.safe_text(error))
+            _tried(heartbeat.beat)
             self.engine.draining.wait(BEAT_SECONDS)
-        heartbeat.stop()
+        _tried(heartbeat.stop)
+
+
+def _tried(sign: Callable[[], None]) -> None:
+    """A thread that dies of one error would leave a worker that works and seems dead."""
+    try:
+        sign()
+    except Exception as error:
+        unexpected = not isinstance(error, TendError)
+        log.warning("no heartbeat", why=logs.safe_text(error), exc_info=unexpected)
 
 
 lifecycle = Lifecycle()
-broker = queue.connect(_settings.need("redis_url"), lifecycle)
+broker = queue.connect(_settings.need("redis_url"), lifecycle, answer_seconds=ANSWER_SECONDS)
 dramatiq.set_broker(broker)
 
 
 @dramatiq.actor(queue_name=queue.QUEUE, actor_name=queue.ACTOR, broker=broker)
 def look(run_id: Any) -> None:
     """Look at a run and do what it needs; what goes wrong here, the reconciler rings for again."""
+    if not (isinstance(run_id, int) and 0 < run_id < _MAX_ID):
+        log.warning("doorbell that names no run")
+        return
     try:
-        advance(lifecycle.engine, int(run_id))
+        advance(lifecycle.engine, run_id)
     except TendError as error:
         log.warning("run must wait", run=run_id, why=logs.safe_text(error))

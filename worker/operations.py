@@ -117,7 +117,13 @@ def resume(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
             _must_be_alone(session, run)
             _reopen(session, run)
             to = _RESUMED[run.phase]
-            runs.move(session, run, to, person.actor, error=None, finished_at=None, rescues=0)
+            afresh: dict[str, Any] = {
+                "error": None,
+                "finished_at": None,
+                "rescues": 0,
+                "lease_until": None,
+            }
+            runs.move(session, run, to, person.actor, **afresh)
         elif run.state not in claims.WORKING.values() and run.state not in {
             State.QUEUED,
             State.PLANNING,

@@ -85,9 +85,11 @@ def state_in_words(document: Document) -> str:
     state = str(document["state"])
     if state == State.PLANNED and document["trigger"] == "schedule":
         return f"observing: would change {document['planned']:,}"
-    left = (document["remaining"] or {}).get("total")
-    if state == State.SUCCEEDED and left:
-        return f"succeeded, {left:,} left"
+    remaining = document["remaining"] or {}
+    if state == State.SUCCEEDED and remaining.get("at_least"):
+        return f"succeeded, {remaining['total']:,} or more left"
+    if state == State.SUCCEEDED and remaining.get("total"):
+        return f"succeeded, {remaining['total']:,} left"
     return state
 
 
@@ -99,7 +101,10 @@ def left_in_words(document: Document) -> list[str]:
         "changed_since": "changed since the plan and match again",
         "not_planned": "not in the plan: beyond its limit, or new since",
     }
-    return [f"{remaining[name]:,} {why}" for name, why in causes.items() if remaining.get(name)]
+    parts = [f"{remaining[name]:,} {why}" for name, why in causes.items() if remaining.get(name)]
+    if remaining.get("at_least"):
+        parts.append("perhaps more: counting the rest took too long")
+    return parts
 
 
 def exceptions(session: Session, run: Run, direction: str) -> list[ArchiveRef]:

@@ -19,7 +19,10 @@ _LIBC = ctypes.CDLL(None)
 
 
 def supervise(processes: int, threads: int) -> int:
-    """Run dramatiq with our consumer until it ends, and return its exit code."""
+    """Run dramatiq with our consumer until it ends, and return its exit code.
+
+    An end that nobody asked for is never 0: whoever supervises this process starts it anew.
+    """
     # -P and an empty --path: what happens to lie in the current folder is not imported.
     command = [
         *(sys.executable, "-P", "-m", "dramatiq", "worker.consumer"),
@@ -46,7 +49,8 @@ def _wait(child: subprocess.Popen[bytes]) -> int:
             child.terminate()
             passed_on = True
     _end(child.pid)
-    return child.returncode if child.returncode >= 0 else 128 - child.returncode
+    code = child.returncode if child.returncode >= 0 else 128 - child.returncode
+    return code if passed_on else code or 1
 
 
 def _end(group: int) -> None:

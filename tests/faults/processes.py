@@ -18,13 +18,15 @@ MARK = "TEST_FAMILY"
 """Every process that a command starts inherits this variable, and is found by it."""
 
 
-def eventually(look: Callable[[], Found], seconds: float = 40) -> Found:
+def eventually(look: Callable[[], Found | None], seconds: float = 40) -> Found:
     """What `look` finds, as soon as it finds something."""
     deadline = time.monotonic() + seconds
-    while not (found := look()):
+    while True:
+        found = look()
+        if found:
+            return found
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)  # between two looks, not instead of one
-    return found
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,14 @@
 """`kill -9` at every step of a batch: each planned record is changed once, and counts are exact."""
 
-import os
 import random
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 
 import pytest
 
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
-from tests.faults.victim import STEPS
+from tests.faults.victim import STEPS, start
 from tests.worker.scenario import Scenario, old, purge
 
 RECORDS = 240
@@ -27,15 +25,6 @@ def run_id(scenario: Scenario) -> int:
     return plan.id
 
 
-def start(environment: dict[str, str], run_id: int, *arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.victim", str(run_id), *arguments],
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-
 def removed(scenario: Scenario) -> set[int]:
     left = {record["_id"] for record in scenario.shop.salesData.find({}, {"_id": 1})}
     assert len({key for key in left if isinstance(key, str)}) == 20
@@ -46,7 +35,7 @@ def removed(scenario: Scenario) -> set[int]:
 def test_a_worker_killed_at_a_step_leaves_exact_work(
     scenario: Scenario, environment: dict[str, str], run_id: int, step: str
 ) -> None:
-    victim = start(environment, run_id, step, "3" if "chunk" not in step else "1")
+    victim = start(environment, run_id, step, 3 if "chunk" not in step else 1, signal.SIGKILL)
     assert victim.wait(60) == -signal.SIGKILL
     scenario.expire_leases()
     run = scenario.advance(run_id)
@@ -62,8 +51,8 @@ def test_two_workers_killed_at_random_moments_leave_exact_work(
     chance = random.Random(seed)
     for _ in range(4):
         pair = [
-            start(environment, run_id, chance.choice(list(STEPS)), str(chance.randint(1, 4)))
-            for _ in range(2)
+            start(environment, run_id, step, chance.randint(1, 4), signal.SIGKILL)
+            for step in chance.choices(list(STEPS), k=2)
         ]
         for process in pair:
             with suppress(subprocess.TimeoutExpired):

@@ -1,12 +1,14 @@
-"""A process that works on a run and kills itself, as `kill -9` would, at a given step.
+"""A process that works on a run and sends itself a signal at a given step.
 
-`python -m tests.faults.victim RUN STEP COUNT`: at the COUNT-th time STEP is reached.
+`python -m tests.faults.victim RUN STEP COUNT SIGNAL`: at the COUNT-th time STEP is reached.
 """
 
+import itertools
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from worker import advance, bootstrap, claims
@@ -27,19 +29,32 @@ STEPS: dict[str, tuple[Any, str, str]] = {
 }
 
 
-def arm(step: str, count: int) -> None:
-    """Make the COUNT-th call of a step the last thing this process does."""
+def start(
+    environment: Mapping[str, str], run_id: int, step: str, count: int, number: signal.Signals
+) -> subprocess.Popen[bytes]:
+    """Begin such a process."""
+    words = [str(run_id), step, str(count), number.name]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.victim", *words],
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def arm(step: str, count: int, number: signal.Signals) -> None:
+    """Let the COUNT-th call of a step hit this process with a signal."""
     owner, name, when = STEPS[step]
     original: Callable[..., Any] = getattr(owner, name)
-    calls = iter(range(1, count + 1))
+    calls = itertools.count(1)
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        is_last = next(calls) == count
-        if is_last and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+        is_hit = next(calls) == count
+        if is_hit and when == "before":
+            os.kill(os.getpid(), number)
         result = original(*args, **kwargs)
-        if is_last and when == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
+        if is_hit and when == "after":
+            os.kill(os.getpid(), number)
         return result
 
     setattr(owner, name, watched)
@@ -47,8 +62,7 @@ def arm(step: str, count: int) -> None:
 
 def main() -> None:
     run_id = int(sys.argv[1])
-    if len(sys.argv) > 2:
-        arm(sys.argv[2], int(sys.argv[3]))
+    arm(sys.argv[2], int(sys.argv[3]), signal.Signals[sys.argv[4]])
     settings = Settings.load()
     database = bootstrap.open_database(settings)
     engine = bootstrap.open_engine(settings, database, inline=True)

@@ -13,7 +13,7 @@ from policies.models import Policy
 from worker import operations
 from worker import runs as store
 from worker.cli import context, endings, options, output, plans, working
-from worker.cli.runs import document_of, listed, show_records, show_run
+from worker.cli.runs import LISTED, document_of, listed, show_records, show_run
 from worker.database import Database
 from worker.engine import Engine
 from worker.errors import TargetError
@@ -228,7 +228,8 @@ def _cancel(engine: Engine, run_id: int, person: Person) -> None:
 
 def _finish_undo(desk: Desk, run_id: int) -> None:
     document = document_of(desk.database, run_id)
-    conflicts = listed(desk.settings, desk.database, run_id, "undo", "conflict")
+    limit = None if desk.as_json else LISTED
+    conflicts = listed(desk.settings, desk.database, run_id, "undo", "conflict", limit)
     enable = f'tend enable {document["policy"]} --reason "…"'
     if desk.as_json:
         output.print_json({**document, "conflict_records": conflicts, "enable": enable})

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from worker import bootstrap, identity, logs
+from worker.archive import ArchiveStore
 from worker.database import Database
 from worker.errors import UsageError
 from worker.keys import Keyring
@@ -36,7 +37,7 @@ def control(settings: Settings) -> Iterator[Database]:
 def need_target(settings: Settings) -> None:
     """Raise `SettingError` unless everything is set that changing data takes."""
     settings.need("mongo_url")
-    settings.need("archive_url")
+    ArchiveStore(settings.need("archive_url"))
     Keyring.from_settings(settings)
 
 

@@ -1,5 +1,6 @@
 """`tend plan`: what a policy would change, computed in this process and written nowhere else."""
 
+import json
 from typing import Annotated, Any
 
 import typer
@@ -101,7 +102,7 @@ def show_plan(out: Console, run: present.Document, plan: present.Document) -> No
     facts(
         out,
         [
-            ("records", f"{run['planned']:,} of {run['population']:,} ({plan['percent']:g} %)"),
+            ("records", _records(run, plan)),
             *(("cutoff", f"{name} before {exact(at)}") for name, at in plan["cutoffs"].items()),
             ("oldest", moment(plan["oldest"])),
             ("newest", moment(plan["newest"])),
@@ -125,12 +126,18 @@ def show_plan(out: Console, run: present.Document, plan: present.Document) -> No
         out.print(plan["apply"])
 
 
+def _records(run: present.Document, plan: present.Document) -> str:
+    """How many of how many; a population that takes too long is not counted to its end."""
+    least, most = ("", "") if plan["population_is_exact"] else ("at least ", "at most ")
+    return f"{run['planned']:,} of {least}{run['population']:,} ({most}{plan['percent']:g} %)"
+
+
 def _narrowed(narrowing: present.Document) -> list[tuple[str, str | None]]:
     return [("where", _where(narrowing.get("where"))), ("limit", number(narrowing.get("limit")))]
 
 
 def _where(selector: Any) -> str | None:
-    return None if selector is None else str(selector)
+    return None if selector is None else json.dumps(selector, ensure_ascii=False)
 
 
 def _guard(verdict: present.Document) -> str:

@@ -12,6 +12,7 @@ from worker import scheduler as scheduling
 from worker.cli import context, options, output
 from worker.cli.output import heading
 from worker.database import Database
+from worker.errors import DatabaseUnreachable
 from worker.settings import Settings
 
 
@@ -19,7 +20,13 @@ def migrate(as_json: options.Json = False) -> None:
     """Bring the control database to this version of Tend; does nothing if it is there."""
     settings = context.load_settings()
     with closing(Database(settings.need("database_url"))) as database:
-        applied = migrations.upgrade(database)
+        try:
+            applied = migrations.upgrade(database)
+        except OSError as error:
+            raise DatabaseUnreachable(
+                f"The folder of the control database cannot be made ({error.strerror}); check "
+                "TEND_DATABASE_URL."
+            ) from error
     if as_json:
         output.print_json({"applied": applied})
         return

@@ -1,5 +1,6 @@
 """`tend runs` and `tend show`: what was run, by whom, and what became of it."""
 
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -82,7 +83,12 @@ def document_of(database: Database, run_id: int) -> present.Document:
 
 
 def listed(
-    settings: Settings, database: Database, run_id: int, direction: str, outcome: str
+    settings: Settings,
+    database: Database,
+    run_id: int,
+    direction: str,
+    outcome: str,
+    limit: int | None = LISTED,
 ) -> list[present.Document] | None:
     """The first records with this outcome; None, and a sentence, if the archive is not at hand."""
     with database.transaction() as session:
@@ -93,8 +99,7 @@ def listed(
     try:
         archive = ArchiveStore(settings.need("archive_url"))
         keyring = Keyring.from_settings(settings)
-        found = present.records(run, objects, outcome, archive, keyring)
-        return [record for record, _ in zip(found, range(LISTED), strict=False)]
+        return list(islice(present.records(run, objects, outcome, archive, keyring), limit))
     except (ArchiveError, SettingError) as error:
         output.say(f"The records of r-{run_id} cannot be listed: {safe_text(error)}")
         return None

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import structlog
+from pymongo import IndexModel
 from pymongo.database import Database as MongoDatabase
 
 from worker.cli import main
@@ -127,13 +128,18 @@ def unmigrated(
         "XDG_STATE_HOME": str(tmp_path / "state"),
     }.items():
         tend.setting(name, value)
-    for collection, fields in INDEXES.items():
-        for field in fields:
-            mongo_database[collection].create_index(field)
     return tend
 
 
 @pytest.fixture
-def tend(unmigrated: Tend) -> Tend:
+def bare(unmigrated: Tend) -> Tend:
+    """Migrated, with nothing in the shop: for what never gets as far as that."""
     assert unmigrated("migrate").code == 0
     return unmigrated
+
+
+@pytest.fixture
+def tend(bare: Tend) -> Tend:
+    for collection, fields in INDEXES.items():
+        bare.shop[collection].create_indexes([IndexModel(field) for field in fields])
+    return bare

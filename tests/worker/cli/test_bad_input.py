@@ -3,6 +3,7 @@
 import os
 import re
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,18 +60,18 @@ def complains(ended: Ended, code: int, *words: str) -> None:
         ("worker --processes 0", "Invalid value for '--processes'"),
     ],
 )
-def test_bad_usage_is_one_sentence_and_code_2(tend: Tend, words: str, says: str) -> None:
-    complains(tend(*words.split()), 2, says)
-    assert tend.json("runs") == {"runs": []}
+def test_bad_usage_is_one_sentence_and_code_2(bare: Tend, words: str, says: str) -> None:
+    complains(bare(*words.split()), 2, says)
+    assert bare.json("runs") == {"runs": []}
 
 
 @pytest.mark.parametrize(
     "words", ["plan text-date", "plan text-dates --limit 0", "show r-7", "rnu", "audit verify --x"]
 )
 def test_for_a_program_an_error_is_a_document_with_the_same_sentence(
-    tend: Tend, words: str
+    bare: Tend, words: str
 ) -> None:
-    ended = tend(*words.split(), "--json")
+    ended = bare(*words.split(), "--json")
     assert ended.code == 2
     assert set(ended.json) == {"status", "error"}
     assert ended.json["status"] == "error"
@@ -96,18 +97,31 @@ def test_for_a_program_an_error_is_a_document_with_the_same_sentence(
     ],
 )
 def test_a_missing_setting_is_named_before_anything_starts(
-    tend: Tend, variable: str, words: str
+    bare: Tend, variable: str, words: str
 ) -> None:
     value = os.environ[variable]
-    tend.patch.delenv(variable)
-    complains(tend(*words.split()), 2, f"{variable} is not set")
-    tend.setting(variable, value)
-    assert tend.json("runs") == {"runs": []}
+    bare.patch.delenv(variable)
+    complains(bare(*words.split()), 2, f"{variable} is not set")
+    bare.setting(variable, value)
+    assert bare.json("runs") == {"runs": []}
 
 
-def test_a_wrong_setting_is_named_and_its_value_is_not(tend: Tend) -> None:
-    tend.setting("TEND_MONGO_URL", "mongodb://bob:hunter2@")
-    ended = tend("runs")
+@pytest.mark.parametrize("words", ["plan text-dates", "run text-dates --reason x --inline"])
+def test_an_archive_that_cannot_be_opened_is_named(bare: Tend, words: str) -> None:
+    bare.setting("TEND_ARCHIVE_URL", "foo://bar")
+    complains(bare(*words.split()), 2, "TEND_ARCHIVE_URL names a store that fsspec cannot open")
+    assert bare.json("runs") == {"runs": []}
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(bare: Tend, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    bare.setting("TEND_DATABASE_URL", f"sqlite:///{tmp_path}/file/control.sqlite")
+    complains(bare("migrate"), 1, "cannot be made", "check TEND_DATABASE_URL")
+
+
+def test_a_wrong_setting_is_named_and_its_value_is_not(bare: Tend) -> None:
+    bare.setting("TEND_MONGO_URL", "mongodb://bob:hunter2@")
+    ended = bare("runs")
     complains(ended, 2, "TEND_MONGO_URL")
     assert "hunter2" not in ended.err
 
@@ -115,9 +129,9 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(tend: Tend) -> None:
 @pytest.mark.parametrize(
     "words", ["policies", "plan text-dates", "scheduler", "run text-dates --reason x"]
 )
-def test_a_broken_policy_file_is_named_with_line_and_key(tend: Tend, words: str) -> None:
-    tend.policy("text-dates", "guards:\n  max_recrods: 5\n")
-    complains(tend(*words.split()), 2, "text-dates.yaml:3: guards.max_recrods: unknown key")
+def test_a_broken_policy_file_is_named_with_line_and_key(bare: Tend, words: str) -> None:
+    bare.policy("text-dates", "guards:\n  max_recrods: 5\n")
+    complains(bare(*words.split()), 2, "text-dates.yaml:3: guards.max_recrods: unknown key")
 
 
 def test_a_broken_policy_file_does_not_keep_anybody_from_cancelling(tend: Tend) -> None:
@@ -132,21 +146,25 @@ def test_a_control_database_that_is_not_migrated_says_how_to(unmigrated: Tend, w
 
 
 @pytest.mark.parametrize("words", ["runs", "worker", "migrate"])
-def test_a_control_database_newer_than_the_code_is_left_alone(tend: Tend, words: str) -> None:
+def test_a_control_database_newer_than_the_code_is_left_alone(bare: Tend, words: str) -> None:
     with sqlite3.connect(os.environ["TEND_DATABASE_URL"].removeprefix("sqlite:///")) as database:
         database.execute("update alembic_version set version_num = '9999'")
     database.close()
-    complains(tend(words), 1, "9999", "a newer Tend migrated it")
+    complains(bare(words), 1, "9999", "a newer Tend migrated it")
 
 
-def test_an_unreachable_control_database_is_one_sentence(tend: Tend) -> None:
-    tend.setting("TEND_DATABASE_URL", "postgresql://tend:hunter2@127.0.0.1:1/tend")
-    ended = tend("runs")
+def test_an_unreachable_control_database_is_one_sentence(bare: Tend) -> None:
+    bare.setting("TEND_DATABASE_URL", "postgresql://tend:hunter2@127.0.0.1:1/tend")
+    ended = bare("runs")
     complains(ended, 1, "does not answer; check TEND_DATABASE_URL")
     assert "hunter2" not in ended.err
 
 
-def test_an_unreachable_target_fails_the_plan_and_says_so(tend: Tend) -> None:
+def test_an_unreachable_target_fails_the_plan_and_says_so(
+    tend: Tend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for patience in ("LOOK_SECONDS", "POPULATION_SECONDS"):
+        monkeypatch.setattr(f"worker.targets.mongo.{patience}", 1)
     for variable in ("TEND_MONGO_URL", "TEND_MONGO_READ_URL"):
         tend.setting(variable, "mongodb://127.0.0.1:1/shop")
     ended = tend("plan", "text-dates", "--json")

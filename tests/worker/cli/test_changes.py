@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,10 +10,10 @@ import pytest
 from sqlalchemy import update
 
 from tests.worker.cli.conftest import AMPLE, Tend, ago
-from worker import verifying
 from worker.database import Database
-from worker.engine import Engine
+from worker.errors import DeadlineExceeded
 from worker.tables import Run
+from worker.targets.mongo import MongoTarget
 
 KEYS = [
     *("id", "policy", "policy_version", "state", "waiting_for", "reason", "actor", "actor_proof"),
@@ -75,6 +76,19 @@ def test_a_plan_says_everything_a_person_should_read(tend: Tend) -> None:
     assert sum("deleted" in line for line in lines) == 10
 
 
+def test_a_population_that_takes_too_long_to_count_is_said_to_be_at_least_so_large(
+    tend: Tend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tend.old_sales(12)
+
+    def takes_too_long(*_: object) -> int:
+        raise DeadlineExceeded("the count")
+
+    monkeypatch.setattr(MongoTarget, "population", takes_too_long)
+    assert re.search(r"records +12 of at least \d+ \(at most", tend("plan", "sales-retention").out)
+    assert not tend.json("plan", "sales-retention")["plan"]["population_is_exact"]
+
+
 def test_a_plan_for_a_program_holds_the_same(tend: Tend) -> None:
     tend.shop.salesData.insert_many(
         [
@@ -114,7 +128,7 @@ def test_where_and_limit_only_narrow(tend: Tend) -> None:
         "run", "sales-retention", "--reason", "x", "--inline", "--where", "quantity=1", "--limit=4"
     )
     assert (run["planned"], run["changed"]) == (4, 4)
-    assert run["remaining"] == {"total": 26, "failed": 0, "changed_since": 0, "not_planned": 26}
+    assert (run["remaining"]["total"], run["remaining"]["not_planned"]) == (26, 26)
 
 
 def test_what_is_left_is_said_and_explained(tend: Tend) -> None:
@@ -172,6 +186,17 @@ def test_for_a_program_an_undo_holds_conflicts_and_the_command(tend: Tend) -> No
     assert list(undone) == [*KEYS, "conflict_records", "enable"]
     assert undone["conflict_records"] == [{"key": 1, "code": "key_taken"}]
     assert undone["enable"] == 'tend enable sales-retention --reason "…"'
+
+
+def test_a_person_sees_the_first_conflicts_and_a_program_all(tend: Tend) -> None:
+    tend.old_sales(30)
+    tend.json("run", "sales-retention", "--reason", "x", "--inline")
+    tend.shop.salesData.insert_many([{"_id": number} for number in range(30)])
+    undone = tend.json("undo", "r-1", "--reason", "x", "--inline")
+    assert (undone["restored"], undone["conflicts"]) == (0, 30)
+    assert [one["key"] for one in undone["conflict_records"]] == list(range(30))
+    assert "in conflict, the first 20 of 30" in tend("show", "r-1").out
+    assert len(tend.json("show", "r-1")["conflict_records"]) == 20
 
 
 def test_who_asked_and_for_whom_is_on_record(tend: Tend) -> None:
@@ -238,21 +263,38 @@ def test_a_finished_inline_run_belongs_to_the_workers_again(tend: Tend) -> None:
     database.close()
 
 
-def test_a_run_whose_verification_failed_can_be_resumed(
+def test_a_run_whose_verification_failed_can_be_resumed_at_once(
     tend: Tend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tend.old_sales(3)
 
-    def breaks(_engine: Engine, _run_id: int) -> bool:
+    def breaks(*_: object) -> int:
         raise ZeroDivisionError
 
-    original = verifying.verify
-    monkeypatch.setattr(verifying, "verify", breaks)
+    original = MongoTarget.count
+    monkeypatch.setattr(MongoTarget, "count", breaks)
     ended = tend("run", "sales-retention", "--reason", "x", "--inline", "--json")
     assert (ended.code, ended.json["state"], ended.json["changed"]) == (1, "failed", 3)
-    monkeypatch.setattr(verifying, "verify", original)
+    monkeypatch.setattr(MongoTarget, "count", original)
+    began = time.monotonic()
     resumed = tend.json("resume", "r-1", "--reason", "again", "--inline")
     assert (resumed["state"], resumed["changed"]) == ("succeeded", 3)
+    assert time.monotonic() - began < 30
+
+
+def test_what_takes_too_long_to_count_is_not_said_to_be_nothing(
+    tend: Tend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tend.old_sales(3)
+
+    def takes_too_long(*_: object) -> int:
+        raise DeadlineExceeded("the count")
+
+    monkeypatch.setattr(MongoTarget, "count", takes_too_long)
+    ended = tend("run", "sales-retention", "--reason", "x", "--inline")
+    assert ended.code == 0
+    assert "succeeded, 0 or more left" in ended.out
+    assert "counting the rest took too long" in ended.out
 
 
 def test_a_summary_that_cannot_be_mirrored_fails_no_run(
@@ -261,7 +303,7 @@ def test_a_summary_that_cannot_be_mirrored_fails_no_run(
     def breaks(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("worker.targets.mongo.MongoTarget.mirror", breaks)
+    monkeypatch.setattr(MongoTarget, "mirror", breaks)
     ended = tend("run", "text-dates", "--reason", "x", "--inline", "--json")
     assert (ended.code, ended.json["state"]) == (0, "succeeded")
     assert "The summary of r-1 is not in auditlogs yet: ZeroDivisionError" in ended.err
