@@ -123,6 +123,7 @@ class Policy(Vocabulary):
     catchup: Literal["latest", "skip", "all"] = "latest"
     batch: Batch = Batch()
     chunk: Annotated[StrictInt, Field(ge=1, le=50_000)] = 10_000
+    writers: Annotated[StrictInt, Field(ge=1, le=32)] = 2
     approval: Literal["none", "required"] = "none"
     undo: Duration | Literal["none"]
     plan_expires: Duration = Field(default="24h", validate_default=True)
@@ -131,6 +132,14 @@ class Policy(Vocabulary):
     def text(self) -> str:
         """The effective policy as canonical JSON; runs are frozen with it."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def collection(self) -> str | None:
+        """Target and collection that this policy changes, if it changes records of one."""
+        options = self.options
+        if not isinstance(options, RecordOptions):
+            return None
+        return f"{options.target}/{options.collection}"
 
     @property
     def version(self) -> str:

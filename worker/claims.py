@@ -17,6 +17,7 @@ from worker.audit import entries
 from worker.database import Database
 from worker.errors import ClaimLost
 from worker.identity import Actor
+from worker.registry import frozen_policy
 from worker.states import State
 from worker.tables import OUTCOMES, Chunk, Run
 from worker.targets.base import BatchRecord
@@ -52,8 +53,8 @@ def claim(db: Database, run_id: int, worker: str, actor: Actor) -> Claim | None:
     A chunk that lost its worker too often fails the run: something in it kills workers.
     """
     with db.transaction() as session:
-        run = session.get(Run, run_id, with_for_update={"read": True})
-        if run is None or run.state not in WORKING.values():
+        run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+        if run is None or run.state not in WORKING.values() or _writers_at_work(session, run):
             return None
         chunk = _next(session, run)
         if chunk is None:
@@ -251,6 +252,17 @@ def _held(session: Session, claim: Claim) -> Chunk:
             "or ended; what it committed stays on record."
         )
     return chunk
+
+
+def _writers_at_work(session: Session, run: Run) -> bool:
+    """Whether as many chunks are being written as the policy's `writers` allows."""
+    at_work = session.scalar(
+        select(func.count())
+        .select_from(Chunk)
+        .where(Chunk.run_id == run.id, Chunk.state == "claimed")
+        .where(Chunk.lease_until >= database.now(session))
+    )
+    return int(at_work or 0) >= frozen_policy(run.policy_text).writers
 
 
 def _poisonous(session: Session, run: Run, chunk: Chunk, actor: Actor) -> None:

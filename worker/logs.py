@@ -65,7 +65,7 @@ def configure(settings: Settings) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    for driver in ("pymongo", "sqlalchemy"):  # below WARNING they log documents and parameters
+    for driver in ("pymongo", "sqlalchemy", "alembic"):  # below WARNING they log values, or noise
         logging.getLogger(driver).setLevel(logging.WARNING)
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread

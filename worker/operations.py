@@ -201,10 +201,10 @@ def _must_be_planned(run: Run) -> None:
 
 
 def _must_be_alone(session: Session, run: Run) -> None:
-    other = runs.busy(session, run)
+    other = runs.busy(session, run, lock=True)
     if other is not None:
         raise ForbiddenArrow(
-            f"r-{other.id} of {run.policy} is {other.state}; wait for it or cancel it first."
+            f"r-{other.id} ({other.policy}) is {other.state}; wait for it or cancel it first."
         )
 
 

@@ -68,7 +68,7 @@ def begin(engine: Engine, run_id: int) -> Run | None:
 def _may_begin(session: Session, run: Run, moment: datetime) -> bool:
     """Queued, past its jitter, and no other run of the policy is at work."""
     is_due = run.not_before is None or run.not_before <= moment
-    return run.state == State.QUEUED and is_due and runs.busy(session, run) is None
+    return run.state == State.QUEUED and is_due and runs.busy(session, run, lock=True) is None
 
 
 def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import and_, false, or_, select, update
 from sqlalchemy.orm import Session
 
 from policies.models import Policy
@@ -18,10 +18,7 @@ from worker.audit import entries
 from worker.errors import ForbiddenArrow, UnknownRun
 from worker.identity import Actor
 from worker.states import ALLOWED, UNFINISHED, State
-from worker.tables import Chunk, Doorbell, Run
-
-MAX_RINGS = 8
-"""Doorbells for one run: more workers than this share a run no faster."""
+from worker.tables import Doorbell, Run
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,7 @@ def create(session: Session, request: Request, *, skipped: str | None = None) ->
     moment = database.now(session)
     run = Run(
         policy=request.policy.name,
+        collection=request.policy.collection,
         policy_version=request.policy.version,
         policy_text=request.policy.text,
         environment=request.environment,
@@ -136,6 +134,8 @@ def move(
     entries.append(
         session, "run_" + to, actor, run=run, detail={"from": str(start), **(detail or {})}
     )
+    if start in UNFINISHED and to not in UNFINISHED:
+        _wake_the_next(session, run)
 
 
 def go_on(session: Session, run: Run, actor: Actor, policy: Policy) -> None:
@@ -155,18 +155,49 @@ def go_on(session: Session, run: Run, actor: Actor, policy: Policy) -> None:
         expires_at=moment + (policy.plan_expires if policy.undo == "none" else policy.undo).delta,
     )
     if not run.inline:
-        chunks = session.scalar(
-            select(func.count()).select_from(Chunk).where(Chunk.run_id == run.id)
-        )
-        ring(session, run, moment, rings=min(int(chunks or 1), MAX_RINGS) or 1)
+        ring(session, run, moment, rings=policy.writers)
 
 
-def busy(session: Session, run: Run) -> Run | None:
-    """Another run of the same policy that plans, applies or undoes: they go one at a time."""
+def busy(session: Session, run: Run, *, lock: bool = False) -> Run | None:
+    """The run that this one must wait for: of one policy, and writing to one collection, one.
+
+    With `lock`, no two runs can each find the other absent and begin.
+    """
+    rivals = or_(
+        Run.policy == run.policy,
+        Run.collection == run.collection if run.collection is not None else false(),
+    )
+    if lock:
+        unfinished = select(Run.id).where(rivals, Run.state.in_(UNFINISHED)).order_by(Run.id)
+        session.execute(unfinished.with_for_update()).all()
+    at_work = Run.state.in_(UNFINISHED - {State.QUEUED})
+    before = and_(Run.state == State.QUEUED, Run.id < run.id)
+    same_policy = and_(Run.policy == run.policy, or_(at_work, before))
+    writing = or_(
+        Run.state.in_((State.APPLYING, State.UNDOING)),
+        and_(Run.state == State.PLANNING, Run.apply_after_plan),
+    )
+    same_collection = and_(Run.collection == run.collection, writing)
+    waits_for = or_(same_policy, same_collection) if _will_write(run) else same_policy
     return session.scalars(
+        select(Run).where(Run.id != run.id, waits_for).order_by(Run.id).limit(1)
+    ).first()
+
+
+def _will_write(run: Run) -> bool:
+    """Only a plan that nobody applies yet leaves its collection to others."""
+    return run.apply_after_plan or run.state not in {State.QUEUED, State.PLANNING}
+
+
+def _wake_the_next(session: Session, run: Run) -> None:
+    """A run that is over makes way: ring for the oldest that may have waited for it."""
+    waiting = session.scalars(
         select(Run)
-        .where(Run.policy == run.policy, Run.id != run.id, Run.state.in_(UNFINISHED))
-        .where(or_(Run.state != State.QUEUED, Run.id < run.id))
+        .where(Run.state == State.QUEUED, Run.inline.is_(False), Run.id != run.id)
+        .where(or_(Run.policy == run.policy, Run.collection == run.collection))
         .order_by(Run.id)
         .limit(1)
     ).first()
+    if waiting is not None:
+        moment = database.now(session)
+        ring(session, waiting, max(moment, waiting.not_before or moment))

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from worker import claims, database, runs
 from worker.engine import Engine
 from worker.identity import Actor
+from worker.registry import frozen_policy
 from worker.states import State
 from worker.tables import Chunk
 
@@ -63,5 +64,5 @@ def prepare_undo(engine: Engine, run_id: int) -> None:
             session.add(Chunk(run_id=run_id, direction="undo", number=chunk.number, items=size))
         run.phase = "undo"
         if not run.inline:
-            rings = min(max(len(changed), 1), runs.MAX_RINGS)
-            runs.ring(session, run, database.now(session), rings=rings)
+            policy = frozen_policy(run.policy_text)
+            runs.ring(session, run, database.now(session), rings=policy.writers)

@@ -75,6 +75,8 @@ class Run(Table):
     token: Mapped[str] = mapped_column(String(32), default=lambda: uuid4().hex)
     """Names the run in fences and archives, which may have seen its id before."""
     policy: Mapped[str] = mapped_column(String(64))
+    collection: Mapped[str | None]
+    """Target and collection that the policy changes: one run writes there at a time."""
     policy_version: Mapped[str] = mapped_column(String(64))
     policy_text: Mapped[str]
     environment: Mapped[str] = mapped_column(String(32))

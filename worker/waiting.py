@@ -27,7 +27,7 @@ def waiting_for(session: Session, run: Run) -> str | None:
         return f"its start at {run.not_before:%Y-%m-%d %H:%M:%S} UTC"
     other = runs.busy(session, run) if run.state == State.QUEUED else None
     if other is not None:
-        return f"r-{other.id} of the same policy, which is {other.state}"
+        return f"r-{other.id} ({other.policy}), which is {other.state}"
     if _in_work(session, run, moment):
         return None
     return _worker(session, run, moment)

@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("token", sa.String(length=32), nullable=False),
         sa.Column("policy", sa.String(length=64), nullable=False),
+        sa.Column("collection", sa.String(), nullable=True),
         sa.Column("policy_version", sa.String(length=64), nullable=False),
         sa.Column("policy_text", sa.String(), nullable=False),
         sa.Column("environment", sa.String(length=32), nullable=False),

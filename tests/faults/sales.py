@@ -1,13 +1,17 @@
 """Old sales that a purge finds, young ones that it leaves, and a purge slow enough to disturb."""
 
+from contextlib import suppress
 from typing import Any
+
+from sqlalchemy import update
 
 from policies.models import Policy
 from tests.faults.processes import eventually
 from tests.worker.scenario import TESTER, Scenario, old, purge
-from worker import operations
+from worker import operations, runs, waiting
+from worker.errors import DatabaseUnreachable
 from worker.states import UNFINISHED
-from worker.tables import Run
+from worker.tables import Chunk, Run
 
 YOUNG = 5
 
@@ -48,6 +52,27 @@ def finished(scenario: Scenario, run_id: int, seconds: float = 40) -> Run:
     """The run, once it no longer wants a worker."""
     eventually(lambda: scenario.run(run_id).state not in UNFINISHED, seconds)
     return scenario.run(run_id)
+
+
+def worked_off(scenario: Scenario, run_id: int) -> Run:
+    """Work on a run in this process as often as it wants, without the waits between its tries."""
+
+    def over() -> bool:
+        with suppress(DatabaseUnreachable):
+            scenario.advance(run_id)
+            with scenario.engine.database.transaction() as session:
+                session.execute(update(Chunk).values(not_before=None))
+            return scenario.run(run_id).state not in UNFINISHED
+        return False
+
+    eventually(over)
+    return scenario.run(run_id)
+
+
+def waits_for(scenario: Scenario, run_id: int) -> str:
+    """What the run says it waits for."""
+    with scenario.engine.database.transaction() as session:
+        return waiting.waiting_for(session, runs.get(session, run_id)) or "nothing"
 
 
 def is_in_work(scenario: Scenario, run_id: int, chunks: int = 1) -> bool:

@@ -44,6 +44,7 @@ def test_every_leaf_says_where_it_came_from(base: Path) -> None:
         "batch.bytes": "default",
         "batch.pause": "default",
         "chunk": "default",
+        "writers": "default",
         "approval": "default",
         "undo": f"{base}/old-sales.yaml:15",
         "plan_expires": "default",

@@ -278,3 +278,46 @@ def test_settling_counts_and_records_what_only_the_fence_knew(
     last = scenario.entries(run_id)[-1]
     assert b'"result":"stopped"' in last.body
     assert b'"changed":20' in last.body
+
+
+def test_a_session_that_somebody_ends_is_begun_again(
+    scenario: Scenario,
+    run_id: int,
+    mongo_admin: MongoClient[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def end() -> None:
+        fence = scenario.shop.tend_fences.find_one({})
+        assert fence is not None
+        mongo_admin.admin.command("killAllSessions", [])
+
+    with during_the_second_batch(monkeypatch, end) as raised:
+        run = scenario.advance(run_id)
+    assert raised == []
+    assert run.state == "succeeded"
+    chunk = scenario.chunks(run_id)[0]
+    assert (chunk.changed, chunk.gone, chunk.attempt) == (40, 0, 1)
+
+
+def test_a_session_that_was_given_back_is_no_longer_on_record(
+    scenario: Scenario, run_id: int
+) -> None:
+    """The driver lends it to another chunk, which a takeover of this one must not end."""
+    scenario.engine.draining.set()
+    applying.work_on(scenario.engine, claim(scenario, run_id))
+    scenario.engine.draining.clear()
+    fence = scenario.shop.tend_fences.find_one({})
+    assert fence is not None
+    assert fence["attempt"] == 1
+    assert "session" not in fence
+
+
+def test_no_more_chunks_are_written_at_once_than_the_policy_allows(scenario: Scenario) -> None:
+    scenario.shop.salesData.insert_many([{"createdAt": old(3000)} for _ in range(40)])
+    run_id = scenario.request(purge(chunk=10, writers=2))
+    assert advance.plan(scenario.engine, run_id)
+    first, second = claim(scenario, run_id), claim(scenario, run_id)
+    assert claims.claim(scenario.engine.database, run_id, "w", scenario.engine.actor) is None
+    assert applying.work_on(scenario.engine, first)
+    assert claim(scenario, run_id).number == 2
+    assert second.number == 1

@@ -8,6 +8,7 @@ import pytest
 from bson import decode
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
+from sqlalchemy import delete, select
 
 from tests.worker.scenario import (
     NOW,
@@ -20,7 +21,7 @@ from tests.worker.scenario import (
     sessions,
     text_dates,
 )
-from worker import operations, planner
+from worker import advance, operations, planner, runs
 from worker.errors import (
     CollectionMissing,
     ForbiddenArrow,
@@ -32,8 +33,10 @@ from worker.errors import (
 )
 from worker.planner import payload_name
 from worker.registry import frozen_policy
-from worker.tables import Run
+from worker.runs import Request
+from worker.tables import Doorbell, Run
 from worker.targets.mongo import MongoTarget
+from worker.waiting import waiting_for
 
 
 def fill(scenario: Scenario, aged: int, young: int) -> None:
@@ -254,6 +257,33 @@ def test_two_runs_of_one_policy_go_one_after_the_other(scenario: Scenario) -> No
     assert scenario.advance(first).state == "succeeded"
     assert scenario.advance(second).state == "succeeded"
     assert scenario.run(second).planned == 0
+
+
+def test_two_policies_write_to_one_collection_one_after_the_other(scenario: Scenario) -> None:
+    fill(scenario, 30, 1)
+    scenario.shop.salesData.insert_many([{"quantity": -1, "revenue": 1.0} for _ in range(5)])
+    first = scenario.request(purge())
+    assert advance.plan(scenario.engine, first)
+    second = scenario.request(negative_values(name="another-policy"))
+    assert scenario.advance(second).state == "queued"
+    with scenario.engine.database.transaction() as session:
+        waits = waiting_for(session, scenario.run(second))
+    assert waits == f"r-{first} (under-test), which is applying"
+    assert scenario.plan(negative_values(name="only-looking")).state == "planned"
+    scenario.advance(first)
+    assert scenario.advance(second).state == "succeeded"
+
+
+def test_a_run_that_is_over_wakes_the_one_that_waited_for_it(scenario: Scenario) -> None:
+    fill(scenario, 30, 1)
+    first = scenario.request(purge())
+    waiting = Request(purge(), "test", "schedule", TESTER.actor, "scheduled", apply_after_plan=True)
+    with scenario.engine.database.transaction() as session:
+        second = runs.create(session, waiting).id
+        session.execute(delete(Doorbell))
+    scenario.advance(first)
+    with scenario.engine.database.transaction() as session:
+        assert set(session.scalars(select(Doorbell.run_id))) == {second}
 
 
 def test_a_planner_that_died_is_replaced_when_its_lease_ends(scenario: Scenario) -> None:

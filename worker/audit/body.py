@@ -68,10 +68,20 @@ class Outcome(Said):
     archives: list[Archived]
 
 
+class Remaining(Said):
+    """What the selector still found after a run, and what explains it."""
+
+    total: int
+    at_least: bool
+    failed: int
+    changed_since: int
+    not_planned: int | None
+
+
 class Succeeded(Said):
     """The detail of `run_succeeded`."""
 
     before: str = Field(alias="from")
     counts: Counts
-    remaining: dict[str, int]
+    remaining: Remaining
     digest: str

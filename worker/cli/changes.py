@@ -200,8 +200,8 @@ def _ask(desk: Desk, engine: Engine, run_id: int, policy: Policy) -> None:
             output.print_json(document)
         endings.finish(document)
     out = output.console(stderr=True)
-    out.print(f"Type {policy.name} to change these records: ", end="")
     try:
+        out.print(f"Type {policy.name} to change these records: ", end="")
         answer = sys.stdin.readline().strip()
     except KeyboardInterrupt:
         answer = ""
@@ -221,9 +221,9 @@ def _cancel(engine: Engine, run_id: int, person: Person) -> None:
             f"r-{run_id} is cancelled, but its fences are not closed yet: {safe_text(error)} A "
             "worker closes them."
         )
-        return
+    else:
+        working.tidy(engine, run_id)
     working.release(engine.database, run_id)
-    working.tidy(engine, run_id)
 
 
 def _finish_undo(desk: Desk, run_id: int) -> None:

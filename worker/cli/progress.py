@@ -48,7 +48,7 @@ def _waits_for(session: Session, run: Run) -> str | None:
     if not run.inline:
         return waiting_for(session, run)
     other = runs.busy(session, run) if run.state == State.QUEUED else None
-    return f"r-{other.id} of the same policy, which is {other.state}" if other else None
+    return f"r-{other.id} ({other.policy}), which is {other.state}" if other else None
 
 
 class Display:

@@ -109,7 +109,7 @@ def _one_slice(engine: Engine, seen: Glance, signals: "Signals", *, scan: bool) 
         if now in UNFINISHED or seen.state in _PLANNING:
             raise output.RunFailed(seen.run_id, error) from error
         return  # the run is over; what it still owes, `tidy` tries again
-    if not worked:
+    if not worked and glance(engine.database, seen.run_id).state in UNFINISHED:
         engine.draining.wait(POLL_SECONDS)
 
 

@@ -24,6 +24,7 @@ _AUTHENTICATION_FAILED = 18
 _UNAUTHORIZED = 13
 _MAX_TIME_EXPIRED = 50
 _NO_SUCH_TRANSACTION = 251
+_INTERRUPTED = 11601  # somebody ended the session: the fence says whether the batch may try again
 
 
 @contextmanager
@@ -56,7 +57,8 @@ def _of_server(error: OperationFailure, where: str) -> TargetError:
         )
     if error.code == _MAX_TIME_EXPIRED:
         return DeadlineExceeded(f"{where} took longer than allowed; it is tried again later.")
-    if error.has_error_label("TransientTransactionError") or error.code == _NO_SUCH_TRANSACTION:
+    ended = error.code in {_NO_SUCH_TRANSACTION, _INTERRUPTED}
+    if ended or error.has_error_label("TransientTransactionError"):
         return TargetConflict(f"{where} changed in the same moment; the batch is tried again.")
     if error.has_error_label("RetryableWriteError"):
         return TargetUnreachable(f"{where} is changing its primary; it is tried again later.")

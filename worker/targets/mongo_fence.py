@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import pymongo
+import structlog
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference, ReturnDocument
 from pymongo.client_session import ClientSession
@@ -20,15 +21,18 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from jobs.base import Outcomes
-from worker.errors import FenceLost, TargetConflict, TargetUnreachable
+from worker.errors import FenceLost, TargetConflict, TargetError, TargetUnreachable
 from worker.targets.base import Archive, ArchiveRef, Batch, BatchRecord
 from worker.targets.mongo_batch import BY_KEY, KeyTaken, MongoBatch
 from worker.targets.mongo_errors import translated
 
 Document = Mapping[str, Any]
 
+log = structlog.get_logger()
+
 COLLECTION = "tend_fences"
-BATCH_SECONDS = 10
+BATCH_SECONDS = 8
+COMMIT_SECONDS = 5
 """A batch ends before its claim's lease does, so a takeover finds no write of ours running."""
 CONFLICT_TRIES = 6
 COMMIT_TRIES = 3
@@ -53,6 +57,18 @@ class MongoFence:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Give the session back, and strike it from the record: the driver will use it again.
+
+        Where the target cannot be reached it stays on record, and whoever is using it when the
+        chunk is taken over is interrupted and tries again.
+        """
+        try:
+            with translated(self.where), pymongo.timeout(COMMIT_SECONDS):
+                self.fences.update_one(
+                    {"_id": self.name, "attempt": self.attempt}, {"$unset": {"session": ""}}
+                )
+        except TargetError as error:
+            log.warning("session stays on record", fence=self.name, why=str(error))
         self.session.end_session()
 
     @property
@@ -88,7 +104,7 @@ class MongoFence:
         conflicts = 0
         while True:
             try:
-                with translated(self.where), pymongo.timeout(BATCH_SECONDS):
+                with translated(self.where):
                     return self._transaction(number, span, work)
             except KeyTaken as taken:
                 self.taken.add(taken.identity)
@@ -108,20 +124,22 @@ class MongoFence:
         with session.start_transaction(
             ReadConcern("snapshot"), WriteConcern("majority"), ReadPreference.PRIMARY
         ):
-            self._stand(start)
-            batch = MongoBatch(
-                session, self.records, self.as_of, self.max_bytes, self.archive, self.taken
-            )
-            outcomes = work(batch)
-            if batch.archived is None:
-                raise AssertionError("a job returned from apply without asking the batch to change")
-            record = BatchRecord(number, start, end, self.attempt, outcomes, batch.archived)
-            self.fences.update_one(
-                {"_id": self.name},
-                {"$set": {"cursor": end}, "$push": {"batches": _document(record)}},
-                session=session,
-            )
-            self._commit()
+            with pymongo.timeout(BATCH_SECONDS):
+                self._stand(start)
+                batch = MongoBatch(
+                    session, self.records, self.as_of, self.max_bytes, self.archive, self.taken
+                )
+                outcomes = work(batch)
+                if batch.archived is None:
+                    raise AssertionError("a job returned without asking the batch to change")
+                record = BatchRecord(number, start, end, self.attempt, outcomes, batch.archived)
+                self.fences.update_one(
+                    {"_id": self.name},
+                    {"$set": {"cursor": end}, "$push": {"batches": _document(record)}},
+                    session=session,
+                )
+            with pymongo.timeout(COMMIT_SECONDS):
+                self._commit()
         return record
 
     def _stand(self, start: int) -> None:

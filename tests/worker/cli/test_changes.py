@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from jobs.base import Change
+from jobs.retention_purge import RetentionPurge
 from tests.worker.cli.conftest import AMPLE, Tend, ago
 from worker.database import Database
-from worker.errors import DeadlineExceeded
+from worker.errors import DeadlineExceeded, TargetUnreachable
 from worker.tables import Run
 from worker.targets.mongo import MongoTarget
 
@@ -317,3 +319,23 @@ def test_the_records_of_an_expired_archive_are_not_at_hand_and_show_goes_on(tend
     ended = tend("show", "r-1", "--json")
     assert (ended.code, ended.json["failed"], ended.json["failed_records"]) == (0, 1, None)
     assert "The records of r-1 cannot be listed: TEND_ARCHIVE_URL is not set" in ended.err
+
+
+def test_a_run_is_cancelled_even_if_its_fences_cannot_be_closed_yet(
+    tend: Tend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tend.old_sales(3)
+
+    def breaks(*_: object) -> Change:
+        raise ZeroDivisionError
+
+    def does_not_answer(*_: object) -> None:
+        raise TargetUnreachable("MongoDB does not answer.")
+
+    tend.json("plan", "sales-retention")
+    monkeypatch.setattr(RetentionPurge, "change", breaks)
+    assert tend("apply", "r-1", "--reason", "x", "--inline").code == 1
+    monkeypatch.setattr(MongoTarget, "close_fence", does_not_answer)
+    ended = tend("cancel", "r-1", "--reason", "enough", "--json")
+    assert (ended.code, ended.json["state"]) == (0, "cancelled")
+    assert "its fences are not closed yet: MongoDB does not answer." in ended.err

@@ -1,0 +1,134 @@
+"""Selectors compiled to SQL conditions: the one place where a selector becomes a WHERE.
+
+A comparison with NULL is unknown in SQL; in `none`, unknown counts as no match.
+"""
+
+import math
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnClause, ColumnElement, Text, and_, false, func, not_, or_
+
+from policies.selectors import (
+    AllOf,
+    AnyOf,
+    Equals,
+    FieldValue,
+    IsType,
+    LessThan,
+    NoneOf,
+    OlderThan,
+    Selector,
+)
+from worker.errors import TargetError
+from worker.targets.sql_rows import MOMENTS, NUMBERS, Kind
+from worker.targets.sql_table import SqlTable
+
+Condition = ColumnElement[bool]
+
+
+def compile_selector(selector: Selector, as_of: datetime, table: SqlTable) -> Condition:
+    """The condition for a selector; raises `TargetError` where a column cannot be compared so."""
+    match selector:
+        case OlderThan(older_than=what):
+            return _older(table, what.field, what.age.before(as_of))
+        case LessThan(less_than=below):
+            return _less(table, below.field, below.value)
+        case IsType(is_type=kind):
+            return _is_text(table, kind.field)
+        case Equals(equals=value):
+            return _equals(table, value)
+        case AnyOf(any=parts):
+            return or_(*(compile_selector(part, as_of, table) for part in parts))
+        case AllOf(all=parts):
+            return and_(*(compile_selector(part, as_of, table) for part in parts))
+        case NoneOf(none=parts):
+            known = or_(*(compile_selector(part, as_of, table) for part in parts))
+            return not_(func.coalesce(known, false()))
+
+
+def _older(table: SqlTable, name: str, cutoff: datetime) -> Condition:
+    """A timestamp without a zone is in UTC; a day is older when it has ended before the cutoff."""
+    column, kind = table.column(name), table.kinds[name]
+    if kind not in MOMENTS | {Kind.DAY}:
+        raise _misfit(table, name, "older_than needs a date or a timestamp")
+    cutoff = cutoff.astimezone(UTC)
+    if table.dialect == "sqlite":
+        return _stored_before(column, kind, cutoff)
+    bound: Any = cutoff
+    if kind is Kind.MOMENT:
+        bound = cutoff.replace(tzinfo=None)
+    elif kind is Kind.DAY:
+        bound = cutoff.date()
+    return and_(column < bound, column > "-infinity")
+
+
+def _stored_before(column: ColumnClause[Any], kind: Kind, cutoff: datetime) -> Condition:
+    """SQLite keeps dates as text in several forms: a bound for its index, then its own reading."""
+    whole = "%Y-%m-%d" if kind is Kind.DAY else "%Y-%m-%d %H:%M:%S"
+    before = cutoff.strftime(whole)
+    if kind is not Kind.DAY:
+        before += f".{cutoff.microsecond // 1000:03}"
+    any_zone = (cutoff + timedelta(days=2)).strftime("%Y-%m-%d")
+    return and_(column < any_zone, _as_date(column, kind) < before, func.typeof(column) == "text")
+
+
+def _as_date(column: ColumnClause[Any], kind: Kind) -> ColumnElement[Any]:
+    """NULL for text that is no date."""
+    exact = "%Y-%m-%d" if kind is Kind.DAY else "%Y-%m-%d %H:%M:%f"
+    return func.strftime(exact, column, type_=Text)
+
+
+def _less(table: SqlTable, name: str, value: float) -> Condition:
+    """NaN is the largest number in PostgreSQL and NULL in SQLite: never less."""
+    kind = table.kinds.get(name)
+    column = table.column(name)
+    if kind not in NUMBERS:
+        raise _misfit(table, name, "less_than needs numbers")
+    return column < (math.ceil(value) if kind is Kind.INTEGER else _number(table, kind, value))
+
+
+def _is_text(table: SqlTable, name: str) -> Condition:
+    column, kind = table.column(name), table.kinds[name]
+    if table.dialect == "postgresql":
+        return column.is_not(None) if kind is Kind.TEXT else false()
+    # Text sorts after numbers and before blobs, so that an index finds it.
+    text = and_(column >= "", func.typeof(column) == "text")
+    return and_(text, _as_date(column, kind).is_(None)) if kind in MOMENTS | {Kind.DAY} else text
+
+
+def _equals(table: SqlTable, wanted: FieldValue) -> Condition:
+    column, kind = table.column(wanted.field), table.kinds[wanted.field]
+    value = wanted.value
+    if value is None:
+        return column.is_(None)
+    if wanted.type == "objectid":
+        return false()
+    if isinstance(value, bool):
+        if kind is not Kind.BOOLEAN:
+            raise _misfit(table, wanted.field, "equals true or false needs a boolean")
+        return column == table.form.raw(value)
+    if isinstance(value, str):
+        if kind not in {Kind.TEXT, Kind.OTHER}:
+            raise _misfit(table, wanted.field, "equals a text needs text")
+        return column == value
+    if kind not in NUMBERS:
+        raise _misfit(table, wanted.field, "equals a number needs numbers")
+    if kind is Kind.INTEGER and value != math.floor(value):
+        return false()
+    return column == _number(table, kind, value)
+
+
+def _number(table: SqlTable, kind: Kind | None, value: float) -> Any:
+    """A parameter of the column's own type, or an index on the column would not be used."""
+    if kind is Kind.INTEGER:
+        return int(value)
+    exact = kind is Kind.DECIMAL and table.dialect == "postgresql"
+    return Decimal(str(value)) if exact else value
+
+
+def _misfit(table: SqlTable, name: str, needs: str) -> TargetError:
+    return TargetError(
+        f"{table.where}: column {name} holds {table.kinds[name]}, and {needs}; correct the policy."
+    )
