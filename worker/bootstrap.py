@@ -32,14 +32,16 @@ def open_engine(
     # A plan makes a million small objects and no cycles: looking for cycles less often saves a
     # tenth of its time.
     gc.set_threshold(50_000, 20, 20)
+    archive = ArchiveStore(settings.need("archive_url"))
+    keyring = Keyring.from_settings(settings)
     read_url = settings.mongo_read_url
     return Engine(
         database=database,
         target=MongoTarget(
             settings.need("mongo_url"), read_url.get_secret_value() if read_url else None
         ),
-        archive=ArchiveStore(settings.need("archive_url")),
-        keyring=Keyring.from_settings(settings),
+        archive=archive,
+        keyring=keyring,
         actor=actor or identity.service("worker"),
         worker=f"{socket.gethostname()}/{os.getpid()}",
         is_inline=inline,

@@ -78,6 +78,7 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
     moments = cutoffs(work.selector, work.as_of)
     dated_by = work.options.dated_by or next(iter(moments), None)
     survey = Survey(run.id, dated_by)
+    engine.target.ping()
     context = PlanContext(
         work.as_of, engine.target.reader(work.options.collection, work.as_of, scan=scan)
     )

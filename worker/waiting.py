@@ -50,7 +50,7 @@ def _in_work(session: Session, run: Run, moment: datetime) -> bool:
 
 def _worker(session: Session, run: Run, moment: datetime) -> str:
     if run.inline:
-        return f"its inline process, which is gone; continue with `tend resume r-{run.id}`"
+        return f"its inline process; if that has ended, `tend resume r-{run.id}` continues"
     retry = session.execute(
         select(Chunk.not_before, Chunk.error)
         .where(Chunk.run_id == run.id, Chunk.state == "pending", Chunk.not_before > moment)

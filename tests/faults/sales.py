@@ -1,15 +1,16 @@
 """Old sales that a purge finds, young ones that it leaves, and a purge slow enough to disturb."""
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import update
 
+from policies.errors import TendError
 from policies.models import Policy
 from tests.faults.processes import eventually
 from tests.worker.scenario import TESTER, Scenario, old, purge
-from worker import operations, runs, waiting
-from worker.errors import DatabaseUnreachable
+from worker import advance, operations, runs, waiting
 from worker.states import UNFINISHED
 from worker.tables import Chunk, Run
 
@@ -54,18 +55,30 @@ def finished(scenario: Scenario, run_id: int, seconds: float = 40) -> Run:
     return scenario.run(run_id)
 
 
+def planned(scenario: Scenario, policy: Policy) -> int:
+    """A run whose plan stands and which workers may now apply."""
+    run = scenario.plan(policy)
+    operations.apply(scenario.engine.database, run.id, policy, TESTER, inline=False)
+    return run.id
+
+
+def look(scenario: Scenario, run_id: int) -> Run:
+    """What a worker does when it is rung for, in this process."""
+    worker = replace(scenario.engine, is_inline=False)
+    with suppress(TendError):
+        advance.advance(worker, run_id)
+    return scenario.run(run_id)
+
+
 def worked_off(scenario: Scenario, run_id: int) -> Run:
-    """Work on a run in this process as often as it wants, without the waits between its tries."""
+    """The run, after it was looked at as often as it wanted, without the waits between tries."""
 
-    def over() -> bool:
-        with suppress(DatabaseUnreachable):
-            scenario.advance(run_id)
-            with scenario.engine.database.transaction() as session:
-                session.execute(update(Chunk).values(not_before=None))
-            return scenario.run(run_id).state not in UNFINISHED
-        return False
+    def is_over() -> bool:
+        with scenario.engine.database.transaction() as session:
+            session.execute(update(Chunk).values(not_before=None))
+        return look(scenario, run_id).state not in UNFINISHED
 
-    eventually(over)
+    eventually(is_over)
     return scenario.run(run_id)
 
 

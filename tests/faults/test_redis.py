@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from policies.models import Policy
 from tests.faults import sales
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
 from tests.faults.processes import eventually, tend
-from tests.faults.servers import started_again
+from tests.faults.servers import Machine, machine
 from tests.worker.scenario import Scenario, purge
 from worker import database, queue
 from worker.relay import relay
@@ -38,6 +39,12 @@ def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
     """One that a test may stop."""
     with valkey(tmp_path) as server:
         yield server
+
+
+@pytest.fixture
+def server(own_valkey: Valkey) -> Iterator[Machine]:
+    with machine(own_valkey.process, signal.SIGTERM) as found:
+        yield found
 
 
 @pytest.fixture
@@ -58,7 +65,7 @@ def assert_exact(scenario: Scenario, run_id: int) -> None:
 
 
 def test_runs_finish_though_redis_forgets_every_ring(
-    scenario: Scenario, environment: dict[str, str], redis_url: str
+    scenario: Scenario, environment: dict[str, str], redis_url: str, broker: RedisBroker
 ) -> None:
     """More runs than one thread has fetched rings for, so that some are lost for good."""
     sales.load(scenario, RECORDS)
@@ -68,6 +75,7 @@ def test_runs_finish_though_redis_forgets_every_ring(
     ]
     with tend(environment, "scheduler"), tend(environment, *ONE_AT_A_TIME):
         eventually(lambda: sales.is_in_work(scenario, first))
+        assert queue.depth(broker) > 0
         with redis.Redis.from_url(redis_url) as client:
             client.flushall()
         with scenario.engine.database.transaction() as session:
@@ -79,27 +87,25 @@ def test_runs_finish_though_redis_forgets_every_ring(
 
 
 def test_a_run_outlives_a_redis_that_is_stopped_and_started_again(
-    scenario: Scenario, own_environment: dict[str, str], own_valkey: Valkey
+    scenario: Scenario, own_environment: dict[str, str], server: Machine
 ) -> None:
     sales.load(scenario, RECORDS)
     run_id = sales.request(scenario, sales.slow())
     with tend(own_environment, "scheduler"), tend(own_environment, *ONE_AT_A_TIME) as worker:
         eventually(lambda: sales.is_in_work(scenario, run_id))
-        own_valkey.process.terminate()
-        own_valkey.process.wait(10)
+        server.stop(signal.SIGTERM)
         eventually(lambda: "done" in {chunk.state for chunk in scenario.chunks(run_id)})
-        with started_again(own_valkey.process):
-            assert sales.finished(scenario, run_id).state == "succeeded"
-            assert worker.stop() == 0
+        server.start()
+        assert sales.finished(scenario, run_id).state == "succeeded"
+        assert worker.stop() == 0
     assert_exact(scenario, run_id)
 
 
 def test_a_run_asked_for_while_redis_is_down_is_accepted_and_done_when_it_is_back(
-    scenario: Scenario, own_environment: dict[str, str], own_valkey: Valkey, tmp_path: Path
+    scenario: Scenario, own_environment: dict[str, str], server: Machine, tmp_path: Path
 ) -> None:
     sales.load(scenario, RECORDS)
-    own_valkey.process.kill()
-    own_valkey.process.wait()
+    server.stop(signal.SIGKILL)
     site = {**own_environment, "TEND_POLICY_DIR": str(policy_folder(tmp_path, purge()))}
     asked = subprocess.run(
         [*(sys.executable, "-m", "worker.cli", "run", "under-test"), "--reason", "x", "--json"],
@@ -114,8 +120,8 @@ def test_a_run_asked_for_while_redis_is_down_is_accepted_and_done_when_it_is_bac
     run_id = int(json.loads(asked.stdout)["id"].removeprefix("r-"))
     with tend(site, "scheduler"), tend(site, *ONE_AT_A_TIME):
         eventually(lambda: {"scheduler", "worker"} <= alive(scenario))
-        with started_again(own_valkey.process):
-            assert sales.finished(scenario, run_id).state == "succeeded"
+        server.start()
+        assert sales.finished(scenario, run_id).state == "succeeded"
     assert_exact(scenario, run_id)
 
 

@@ -10,7 +10,7 @@ from demo.servers import Mongo
 from tests.faults import sales
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
 from tests.faults.proxy import Proxy, What, proxy
-from tests.faults.sales import waits_for, worked_off
+from tests.faults.sales import look, waits_for, worked_off
 from tests.worker.scenario import Scenario, old, purge
 from worker.targets import mongo_fence
 
@@ -49,9 +49,7 @@ def mongo_read_url(mongo_url: str) -> str:
 @pytest.fixture
 def planned(scenario: Scenario) -> int:
     sales.load(scenario, RECORDS)
-    plan = scenario.plan(purge(batch={"records": 10}, chunk=20))
-    scenario.apply_later(plan)
-    return plan.id
+    return sales.planned(scenario, purge(batch={"records": 10}, chunk=20))
 
 
 def assert_exact(scenario: Scenario, run_id: int) -> None:
@@ -119,7 +117,7 @@ def test_a_record_that_the_application_holds_is_waited_for_and_its_change_respec
     with scenario.shop.client.start_session() as session, session.start_transaction():
         revival = {"$set": {"createdAt": old(1)}}
         scenario.shop.salesData.update_one({"_id": 25}, revival, session=session)
-        assert scenario.advance(run_id).state == "applying"
+        assert look(scenario, run_id).state == "applying"
         (chunk,) = scenario.chunks(run_id)
         assert (chunk.state, chunk.changed, chunk.retries) == ("pending", 20, 1)
         assert "changed in the same moment; the batch is tried again" in waits_for(scenario, run_id)

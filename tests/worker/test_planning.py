@@ -198,7 +198,7 @@ def test_each_alternative_of_a_selector_needs_its_index(scenario: Scenario) -> N
 def test_an_unreachable_target_is_one_sentence() -> None:
     target = MongoTarget("mongodb://127.0.0.1:1/shop?serverSelectionTimeoutMS=200")
     with pytest.raises(TargetUnreachable, match="does not answer; check the server"):
-        target.population("salesData")
+        target.ping()
     target.close()
 
 

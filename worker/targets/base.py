@@ -94,6 +94,9 @@ class Target(Protocol):
     def check(self, collection: str, selector: Selector, as_of: datetime) -> None:
         """Raise `CollectionMissing` or `IndexMissing` unless the selector can be worked on."""
 
+    def ping(self) -> None:
+        """Raise `TargetUnreachable` or `TargetRefused` within seconds, before any long question."""
+
     def population(self, collection: str) -> int:
         """How many records there are, counted one by one; raises `DeadlineExceeded`."""
 

@@ -31,6 +31,7 @@ SCAN_SECONDS = 300
 COUNT_SECONDS = 60
 POPULATION_SECONDS = 20
 LOOK_SECONDS = 10
+PING_SECONDS = 5
 _DATES = DatetimeConversion.DATETIME_AUTO  # a date that Python cannot hold stays one of BSON's
 
 
@@ -99,6 +100,12 @@ class MongoTarget:
             "explain", {"find": collection, "filter": condition}, verbosity="queryPlanner"
         )
         return "COLLSCAN" in json.dumps(explained["queryPlanner"]["winningPlan"], default=str)
+
+    def ping(self) -> None:
+        """Raise `TargetUnreachable` or `TargetRefused` within seconds, before any long question."""
+        with translated(self.name), pymongo.timeout(PING_SECONDS):
+            self._reads.command("ping")
+            self._writes.list_collection_names(filter={"name": COLLECTION})
 
     def population(self, collection: str) -> int:
         with translated(self.where(collection)), pymongo.timeout(POPULATION_SECONDS):

@@ -126,17 +126,22 @@ def references(transaction: Transaction, collection: str) -> list[Reference]:
     ]
 
 
+def quoted(dialect: str, collection: str) -> str:
+    """The table's name, with its schema if there is one, as SQL takes it."""
+    parts = [part.replace('"', '""') for part in _parts(dialect, collection) if part]
+    return ".".join(f'"{part}"' for part in parts)
+
+
 def _parts(dialect: str, collection: str) -> tuple[str | None, str]:
     """The schema, if PostgreSQL is told one, and the table's name."""
-    schema, _, name = collection.rpartition(".") if dialect == "postgresql" else ("", "", collection)
+    if dialect == "sqlite":
+        return None, collection
+    schema, _, name = collection.rpartition(".")
     return schema or None, name
 
 
 def _named(dialect: str, collection: str) -> dict[str, str]:
-    if dialect == "sqlite":
-        return {"name": collection}
-    parts = [part.replace('"', '""') for part in _parts(dialect, collection) if part]
-    return {"name": ".".join(f'"{part}"' for part in parts)}
+    return {"name": collection if dialect == "sqlite" else quoted(dialect, collection)}
 
 
 def _postgres_kind(name: str) -> Kind:

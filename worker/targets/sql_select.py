@@ -8,7 +8,18 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnClause, ColumnElement, Text, and_, false, func, not_, or_
+from sqlalchemy import (
+    Boolean,
+    ColumnClause,
+    ColumnElement,
+    Text,
+    and_,
+    case,
+    false,
+    func,
+    not_,
+    or_,
+)
 
 from policies.selectors import (
     AllOf,
@@ -45,7 +56,7 @@ def compile_selector(selector: Selector, as_of: datetime, table: SqlTable) -> Co
             return and_(*(compile_selector(part, as_of, table) for part in parts))
         case NoneOf(none=parts):
             known = or_(*(compile_selector(part, as_of, table) for part in parts))
-            return not_(func.coalesce(known, false()))
+            return not_(func.coalesce(known, false(), type_=Boolean))
 
 
 def _older(table: SqlTable, name: str, cutoff: datetime) -> Condition:
@@ -71,13 +82,14 @@ def _stored_before(column: ColumnClause[Any], kind: Kind, cutoff: datetime) -> C
     if kind is not Kind.DAY:
         before += f".{cutoff.microsecond // 1000:03}"
     any_zone = (cutoff + timedelta(days=2)).strftime("%Y-%m-%d")
-    return and_(column < any_zone, _as_date(column, kind) < before, func.typeof(column) == "text")
+    return and_(column < any_zone, _as_date(column, kind) < before)
 
 
 def _as_date(column: ColumnClause[Any], kind: Kind) -> ColumnElement[Any]:
-    """NULL for text that is no date."""
+    """NULL for what is no date, though SQLite would take a bare time or number for one."""
     exact = "%Y-%m-%d" if kind is Kind.DAY else "%Y-%m-%d %H:%M:%f"
-    return func.strftime(exact, column, type_=Text)
+    begins_so = column.op("GLOB", is_comparison=True)("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*")
+    return case((begins_so, func.strftime(exact, column, type_=Text)))
 
 
 def _less(table: SqlTable, name: str, value: float) -> Condition:

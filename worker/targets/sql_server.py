@@ -20,9 +20,8 @@ from sqlalchemy import (
     Executable,
     create_engine,
     event,
-    func,
     make_url,
-    select,
+    text,
 )
 from sqlalchemy.exc import DBAPIError
 
@@ -65,14 +64,19 @@ class Transaction:
         return self.connection.execute(statement, rows)
 
     def stream(self, statement: Executable) -> CursorResult[Any]:
-        """As `execute`, a few rows at a time: they may be large."""
+        """As `execute`, but the rows come a few at a time: they may be many or large."""
         self._hurry()
-        return self.connection.execution_options(stream_results=True).execute(statement)
+        return self.connection.execute(statement, execution_options={"stream_results": True})
 
     def set(self, settings: Mapping[str, str]) -> None:
-        """Settings of PostgreSQL, for this transaction alone."""
-        local = [func.set_config(name, value, True) for name, value in settings.items()]
-        self.connection.execute(select(*local))
+        """Settings of PostgreSQL for this transaction alone; SET takes no snapshot yet."""
+        local = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in settings.items())
+        self.connection.exec_driver_sql(local)
+
+    def keep_columns(self, table: str) -> None:
+        """Let no migration in from now on; before anything is read, so that all of it is seen."""
+        if self.dialect == "postgresql":
+            self.execute(text(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE"))
 
     def _hurry(self) -> None:
         left = self._ends - time.monotonic()
@@ -107,7 +111,7 @@ class SqlServer:
         """A transaction that cannot write: on the read URL, or where the writes go."""
         engine = self._writes if primary else self._reads
         with translated(where), engine.connect() as connection:
-            connection = connection.execution_options(**{_READ_ONLY: True})
+            connection.execution_options(**{_READ_ONLY: True})
             transaction = Transaction(connection, where, time.monotonic() + seconds)
             _begin(transaction, seconds, {"transaction_read_only": "on"})
             yield transaction
@@ -125,7 +129,7 @@ class SqlServer:
             if session is not None:
                 settings["application_name"] = session
                 if self.dialect == "postgresql":
-                    connection = connection.execution_options(isolation_level="REPEATABLE READ")
+                    connection.execution_options(isolation_level="REPEATABLE READ")
             transaction = Transaction(connection, where, ends)
             _begin(transaction, ends - time.monotonic(), settings)
             yield transaction

@@ -4,10 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnClause, ColumnElement, Select, TableClause, select, tuple_
+from sqlalchemy import (
+    ColumnClause,
+    ColumnElement,
+    CursorResult,
+    Select,
+    TableClause,
+    select,
+    tuple_,
+)
 
 from worker.errors import TargetError
 from worker.targets.sql_rows import Form, Kind, Raw
+from worker.targets.sql_server import Transaction
 
 PARAMETERS = 5_000
 """Per statement; PostgreSQL takes 65,535 and SQLite 32,766."""
@@ -43,6 +52,12 @@ class SqlTable:
         """The raw values of these columns."""
         return select(*(self.form.read(self.column(name)).label(name) for name in names))
 
+    def rows(self, result: CursorResult[Any]) -> Iterator[dict[str, Any]]:
+        """The raw rows of what `select` asked for."""
+        names = tuple(result.keys())
+        for row in result:
+            yield dict(zip(names, row, strict=True))
+
     def key_of(self, row: Mapping[str, Any]) -> Any:
         """The planned key: a scalar, or a list in the order of the primary key."""
         parts = [
@@ -65,6 +80,22 @@ class SqlTable:
         """The raw values of a key's columns."""
         parts = key if isinstance(key, list) else [key]
         return tuple(self.form.raw(part) for part in parts)
+
+    def present(
+        self,
+        transaction: Transaction,
+        keys: Sequence[Any],
+        condition: ColumnElement[bool] | None = None,
+    ) -> set[Any]:
+        """Which of these keys have a record, and one that meets the condition."""
+        found: set[Any] = set()
+        for some in self.slices(keys):
+            query = self.select(self.key).where(self.with_keys(some))
+            if condition is not None:
+                query = query.where(condition)
+            rows = self.rows(transaction.execute(query))
+            found |= {identity(self.key_of(row)) for row in rows}
+        return found
 
     def slices(self, keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
         size = PARAMETERS if len(self.key) == 1 else TUPLES

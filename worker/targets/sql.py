@@ -1,0 +1,180 @@
+"""A SQL target: reading for plans, counts, and the fences of its chunks.
+
+Plans may be read where another URL says, by a user that cannot write. Whatever decides about a
+write reads where the writes go.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from jobs.base import Item
+from policies.selectors import Selector, field_of, leaves
+from worker.errors import DeadlineExceeded, IndexMissing
+from worker.targets.base import Archive, BatchRecord
+from worker.targets.sql_catalog import look_up
+from worker.targets.sql_explain import Explain, alternatives, index_command, scans
+from worker.targets.sql_fence import SqlFence
+from worker.targets.sql_fences import SqlFences
+from worker.targets.sql_rows import NativeRow, size_of
+from worker.targets.sql_select import compile_selector
+from worker.targets.sql_server import SqlServer, Transaction
+from worker.targets.sql_table import SqlTable
+
+SCAN_SECONDS = 300
+COUNT_SECONDS = 60
+POPULATION_SECONDS = 20
+LOOK_SECONDS = 10
+COUNTED = 100_000
+"""Up to here a table is counted at every look; beyond, PostgreSQL estimates."""
+SAMPLE = 50
+
+
+class SqlTarget:
+    """One PostgreSQL or SQLite database; safe to share between threads, not between processes."""
+
+    def __init__(self, url: str, read_url: str | None = None) -> None:
+        self._server = SqlServer(url, read_url)
+        self._fences = SqlFences(self._server)
+        self.name = self._server.name
+
+    def close(self) -> None:
+        self._server.close()
+
+    def reader(self, collection: str, as_of: datetime, *, scan: bool) -> "SqlReader":
+        return SqlReader(self._server, collection, self.where(collection), as_of, scan)
+
+    def where(self, collection: str) -> str:
+        return f"{self.name}, table {collection}"
+
+    def check(self, collection: str, selector: Selector, as_of: datetime) -> None:
+        where = self.where(collection)
+        with self._server.reading(where, LOOK_SECONDS, primary=False) as transaction:
+            table = look_up(transaction, where, collection)
+            require_index(transaction, table, selector, as_of)
+
+    def population(self, collection: str) -> int:
+        return self._count_all(collection, POPULATION_SECONDS)
+
+    def population_at_least(self, collection: str, enough: int) -> int:
+        return self._count_all(collection, COUNT_SECONDS, enough)
+
+    def population_now(self, collection: str) -> int:
+        where = self.where(collection)
+        with self._server.reading(where, LOOK_SECONDS, primary=True) as transaction:
+            table = look_up(transaction, where, collection)
+            is_exact = transaction.dialect == "sqlite"
+            counted = _count(transaction, table, None if is_exact else COUNTED)
+            if is_exact or counted < COUNTED:
+                return counted
+            query = Explain(select(1).select_from(table.source))
+            return int(transaction.execute(query).scalar_one()[0]["Plan"]["Plan Rows"])
+
+    def average_size(self, collection: str) -> int:
+        """Bytes of a record, by a small sample; 0 for an empty table."""
+        where = self.where(collection)
+        with self._server.reading(where, LOOK_SECONDS, primary=False) as transaction:
+            table = look_up(transaction, where, collection)
+            rows = transaction.stream(table.select(table.stored).limit(SAMPLE))
+            sizes = [size_of(row) for row in table.rows(rows)]
+        return sum(sizes) // len(sizes) if sizes else 0
+
+    def count(self, collection: str, selector: Selector, as_of: datetime) -> int:
+        where = self.where(collection)
+        with self._server.reading(where, COUNT_SECONDS, primary=True) as transaction:
+            table = look_up(transaction, where, collection)
+            condition = compile_selector(selector, as_of, table)
+            query = select(func.count()).select_from(table.source).where(condition)
+            return int(transaction.execute(query).scalar_one())
+
+    def count_of(
+        self, collection: str, selector: Selector, as_of: datetime, keys: Sequence[Any]
+    ) -> int:
+        where = self.where(collection)
+        with self._server.reading(where, COUNT_SECONDS, primary=True) as transaction:
+            table = look_up(transaction, where, collection)
+            return len(table.present(transaction, keys, compile_selector(selector, as_of, table)))
+
+    def fence(
+        self, name: str, collection: str, as_of: datetime, max_bytes: int, archive: Archive
+    ) -> SqlFence:
+        return SqlFence(
+            name=name,
+            collection=collection,
+            where=self.where(collection),
+            server=self._server,
+            fences=self._fences,
+            as_of=as_of,
+            max_bytes=max_bytes,
+            archive=archive,
+        )
+
+    def close_fence(self, name: str) -> tuple[BatchRecord, ...]:
+        return self._fences.close(name)
+
+    def forget(self, prefix: str) -> None:
+        self._fences.forget(prefix)
+
+    def mirror(self, document_id: str, action: str, details: dict[str, Any], at: datetime) -> None:
+        """Write nothing: SQL applications keep no log of this kind, and Tend's own has it all."""
+
+    def _count_all(self, collection: str, seconds: float, enough: int | None = None) -> int:
+        where = self.where(collection)
+        with self._server.reading(where, seconds, primary=False) as transaction:
+            return _count(transaction, look_up(transaction, where, collection), enough)
+
+
+class SqlReader:
+    """Reads for a plan: its own connection if there is a read URL, and no way to write."""
+
+    def __init__(
+        self, server: SqlServer, collection: str, where: str, as_of: datetime, scan: bool
+    ) -> None:
+        self._server = server
+        self._collection = collection
+        self._where = where
+        self._as_of = as_of
+        self._scan = scan
+
+    def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Item]:
+        ends = time.monotonic() + SCAN_SECONDS
+        with self._server.reading(self._where, SCAN_SECONDS, primary=False) as transaction:
+            table = look_up(transaction, self._where, self._collection)
+            if not self._scan:
+                require_index(transaction, table, selector, self._as_of)
+            names = tuple(dict.fromkeys([*table.key, *fields]))
+            condition = compile_selector(selector, self._as_of, table)
+            query = table.select(names).where(condition)
+            with transaction.stream(query) as found:
+                for number, row in enumerate(table.rows(found)):
+                    if number % 1000 == 0 and time.monotonic() > ends:
+                        raise DeadlineExceeded(f"{self._where} took longer than allowed to read.")
+                    yield Item(table.key_of(row), NativeRow(table.form, table.kinds, row))
+
+
+def require_index(
+    transaction: Transaction, table: SqlTable, selector: Selector, as_of: datetime
+) -> None:
+    """Raise `IndexMissing`, with the commands that create what this selector lacks."""
+    if not scans(transaction, table, compile_selector(selector, as_of, table)):
+        return
+    lacking = [
+        field_of(next(iter(leaves(part))))
+        for part in alternatives(selector)
+        if scans(transaction, table, compile_selector(part, as_of, table))
+    ]
+    commands = " ".join(
+        index_command(transaction, table.source.fullname, field) for field in dict.fromkeys(lacking)
+    )
+    raise IndexMissing(
+        f"{table.where} has no index for this selector; create it with {commands} or look with "
+        "`tend plan --scan`."
+    )
+
+
+def _count(transaction: Transaction, table: SqlTable, enough: int | None) -> int:
+    some = select(1).select_from(table.source).limit(enough).subquery()
+    return int(transaction.execute(select(func.count()).select_from(some)).scalar_one())

@@ -1,0 +1,191 @@
+"""One open SQL transaction: read the before-images, archive them, change the records."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import and_, delete, exists, select, update
+
+from jobs.base import Decide, Delete, Item, Outcomes, Update
+from policies.selectors import Selector
+from worker.errors import BatchTooLarge, TargetConflict, TargetError
+from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome
+from worker.targets.sql_catalog import Reference, references
+from worker.targets.sql_restore import Restorer
+from worker.targets.sql_rows import Kind, NativeRow, Raw, size_of
+from worker.targets.sql_select import Condition, compile_selector
+from worker.targets.sql_server import Transaction
+from worker.targets.sql_table import SqlTable, identity
+
+# An image is what the archive keeps: the key under the name it has there, and the raw row.
+Image = Mapping[str, Any]
+_NUMBER = (int, float, Decimal)
+_TAKES: dict[Kind, tuple[type, ...]] = {
+    Kind.INTEGER: (int,),
+    Kind.DECIMAL: _NUMBER,
+    Kind.FLOAT: _NUMBER,
+    Kind.BOOLEAN: (bool,),
+    Kind.TEXT: (str,),
+    Kind.DAY: (date,),
+    Kind.MOMENT: (datetime,),
+    Kind.INSTANT: (datetime,),
+    Kind.OTHER: (str,),
+}
+
+
+@dataclass
+class SqlBatch:
+    """What a job or an undo may do inside one transaction; used once."""
+
+    transaction: Transaction
+    table: SqlTable
+    collection: str
+    as_of: datetime
+    max_bytes: int
+    archive: Archive
+    archived: ArchiveRef | None = field(default=None, init=False)
+
+    def change(self, items: Sequence[Item], selector: Selector, decide: Decide) -> Outcomes:
+        condition = compile_selector(selector, self.as_of, self.table)
+        keys = [item.key for item in items]
+        before = self._snapshot(keys, condition)
+        missed = self._missed(keys, before)
+        images, failed = self._sorted(before, decide)
+        self.archived = self.archive(replace(images, others=[*failed, *missed]))
+        self._delete([image["_id"] for image in images.deleted], condition)
+        self._update(images.updated, condition)
+        gone = sum(outcome.outcome == "gone" for outcome in missed)
+        return Outcomes(
+            changed=len(images.deleted) + len(images.updated),
+            failed=len(failed),
+            gone=gone,
+            changed_since=len(missed) - gone,
+        )
+
+    def restore(self, records: Sequence[RecordOutcome]) -> Outcomes:
+        """The outcomes are archived after the change, and before it is committed."""
+        outcomes = Restorer(self.transaction, self.table).restore(records)
+        self.archived = self.archive(Images(others=outcomes))
+        restored = sum(outcome.outcome == "restored" for outcome in outcomes)
+        return Outcomes(changed=restored, changed_since=len(outcomes) - restored)
+
+    def _snapshot(self, keys: list[Any], condition: Condition) -> list[Image]:
+        before: list[Image] = []
+        size = 0
+        wanted = {identity(key) for key in keys}
+        for some in self.table.slices(keys):
+            query = self.table.select(self.table.stored)
+            query = query.where(self.table.with_keys(some), condition)
+            with self.transaction.stream(query) as found:
+                for row in self.table.rows(found):
+                    key = self.table.key_of(row)
+                    if identity(key) not in wanted:  # equal to the database, as in citext
+                        continue
+                    before.append({"_id": key, "row": row})
+                    size += size_of(row)
+                    if size > self.max_bytes and len(keys) > 1:
+                        raise BatchTooLarge(f"{len(keys)} records exceed {self.max_bytes} bytes.")
+        return before
+
+    def _missed(self, keys: list[Any], before: list[Image]) -> list[RecordOutcome]:
+        if len(before) == len(keys):
+            return []
+        matched = {identity(image["_id"]) for image in before}
+        rest = [key for key in keys if identity(key) not in matched]
+        present = self.table.present(self.transaction, rest)
+        return [
+            RecordOutcome(key, "changed_since" if identity(key) in present else "gone")
+            for key in rest
+        ]
+
+    def _sorted(
+        self, before: Sequence[Image], decide: Decide
+    ) -> tuple[Images, list[RecordOutcome]]:
+        """What the job decided: images of what goes and what is written, and what is left."""
+        deleted: list[Image] = []
+        updated: list[tuple[Image, dict[str, Raw]]] = []
+        failed: list[RecordOutcome] = []
+        for image in before:
+            change = decide(NativeRow(self.table.form, self.table.kinds, image["row"]))
+            if isinstance(change, Delete):
+                deleted.append(image)
+            elif isinstance(change, Update):
+                updated.append((image, self._written(change.fields)))
+            else:
+                failed.append(RecordOutcome(image["_id"], "failed", change.code))
+        referred = self._referred([image["_id"] for image in deleted])
+        free = [image for image in deleted if identity(image["_id"]) not in referred]
+        failed += [
+            RecordOutcome(image["_id"], "failed", "still_referenced")
+            for image in deleted
+            if identity(image["_id"]) in referred
+        ]
+        return Images(deleted=free, updated=updated), failed
+
+    def _written(self, fields: Mapping[str, Any]) -> dict[str, Raw]:
+        for name, value in fields.items():
+            self.table.column(name)
+            kind = self.table.kinds[name]
+            fits = isinstance(value, _TAKES[kind]) and (kind is Kind.BOOLEAN) == isinstance(
+                value, bool
+            )
+            if value is not None and not fits:
+                raise TargetError(
+                    f"{self.table.where}: column {name} holds {kind}, and the policy would write "
+                    f"a {type(value).__name__}; correct the policy."
+                )
+        return {name: self.table.form.raw(value) for name, value in fields.items()}
+
+    def _referred(self, keys: list[Any]) -> set[Any]:
+        """Records that others refer to: a cascade would change those, in no plan and no archive."""
+        if not keys:
+            return set()
+        found: set[Any] = set()
+        for reference in references(self.transaction, self.collection):
+            found |= self.table.present(self.transaction, keys, self._has_child(reference))
+        return found
+
+    def _has_child(self, reference: Reference) -> Condition:
+        child = reference.child.alias("child")
+        same = [child.c[mine] == self.table.column(parent) for mine, parent in reference.pairs]
+        return exists(select(1).select_from(child).where(and_(*same)))
+
+    def _delete(self, keys: list[Any], condition: Condition) -> None:
+        done = 0
+        for some in self.table.slices(keys):
+            statement = delete(self.table.source).where(self.table.with_keys(some), condition)
+            done += self.transaction.execute(statement).rowcount
+        require(done, len(keys))
+
+    def _update(
+        self, updates: Sequence[tuple[Image, dict[str, Raw]]], condition: Condition
+    ) -> None:
+        """One statement for all records that are written alike."""
+        alike: defaultdict[tuple[tuple[str, Raw], ...], list[Any]] = defaultdict(list)
+        for image, written in updates:
+            alike[tuple(written.items())].append(image["_id"])
+        for values, keys in alike.items():
+            kept = [self.table.column(name).is_not_distinct_from(raw) for name, raw in values]
+            for some in self.table.slices(keys):
+                statement = (
+                    update(self.table.source)
+                    .where(self.table.with_keys(some), condition)
+                    .values(dict(values))
+                    .returning(and_(*kept))
+                )
+                answers = self.transaction.execute(statement).scalars().all()
+                require(len(answers), len(some))
+                if not all(answers):
+                    raise TargetError(
+                        f"{self.table.where}: the type of a column or a trigger makes another "
+                        "value of the one that the policy writes; correct the policy."
+                    )
+
+
+def require(done: int, expected: int) -> None:
+    """In one snapshot the counts cannot differ; if they do, the transaction must not commit."""
+    if done != expected:
+        raise TargetConflict(f"{expected} records were to change and {done} did; nothing was kept.")
