@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from tests.worker.scenario import TESTER, Scenario, old, purge
+from tests.worker.scenario import NOW, TESTER, Scenario, old, purge
 from worker import advance, applying, claims, operations
 from worker.archive import ArchiveStore
 from worker.claims import Claim
 from worker.errors import ClaimLost, TargetUnreachable
 from worker.keys import RunKey
-from worker.targets.base import ArchiveRef
+from worker.targets.base import ArchiveRef, Images
 from worker.targets.mongo_fence import MongoFence
 
 
@@ -32,6 +32,13 @@ def claim(scenario: Scenario, run_id: int) -> Claim:
     claimed = claims.claim(scenario.engine.database, run_id, "w", scenario.engine.actor)
     assert claimed is not None
     return claimed
+
+
+def fence_of(scenario: Scenario, held: Claim) -> MongoFence:
+    def archive(_: Images) -> ArchiveRef:
+        raise AssertionError("nothing is written through this fence")
+
+    return scenario.engine.target.fence(held.fence, "salesData", NOW, 1_000_000, archive)
 
 
 @contextmanager
@@ -86,6 +93,28 @@ def test_an_attempt_that_was_overtaken_in_the_middle_of_a_batch_changes_nothing_
     assert fence is not None
     assert [batch["attempt"] for batch in fence["batches"]] == [1, 2, 2, 2]
     assert scenario.shop.salesData.count_documents({}) == 0
+
+
+def test_an_attempt_is_stopped_though_its_successor_has_written_nothing_yet(
+    scenario: Scenario, run_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = claim(scenario, run_id)
+    successors: list[Claim] = []
+
+    def overtake() -> None:
+        scenario.expire_leases()
+        second = claim(scenario, run_id)
+        with fence_of(scenario, second) as fence:
+            assert len(fence.take(second.attempt)) == 1
+        successors.append(second)
+
+    with during_the_second_batch(monkeypatch, overtake) as raised:
+        assert not applying.work_on(scenario.engine, first)
+    assert raised == []
+    assert scenario.shop.salesData.count_documents({}) == 30
+    assert applying.work_on(scenario.engine, successors[0])
+    chunk = scenario.chunks(run_id)[0]
+    assert (chunk.changed, chunk.gone, chunk.attempt) == (40, 0, 2)
 
 
 def test_what_a_lost_worker_committed_is_counted_once(scenario: Scenario, run_id: int) -> None:
