@@ -11,7 +11,13 @@ from sqlalchemy import delete, select, update
 from worker import applying, claims, database, mirror, planner, runs, settling, verifying
 from worker.audit import entries
 from worker.engine import Engine
-from worker.errors import ClaimLost, DatabaseUnreachable, DeadlineExceeded, TargetUnreachable
+from worker.errors import (
+    ClaimLost,
+    DatabaseUnreachable,
+    DeadlineExceeded,
+    Draining,
+    TargetUnreachable,
+)
 from worker.logs import safe_text
 from worker.states import State
 from worker.tables import Chunk, Doorbell, Run
@@ -25,13 +31,13 @@ SHIFT_SECONDS = 10.0
 def advance(engine: Engine, run_id: int, *, seconds: float = SHIFT_SECONDS) -> None:
     """Do what the run needs now, for about `seconds`; what remains is rung for again."""
     until = time.monotonic() + seconds
-    while not engine.draining.is_set() and _step(engine, run_id):
-        if time.monotonic() > until:
-            with engine.database.transaction() as session:
-                run = runs.get(session, run_id)
-                if not run.inline:
-                    runs.ring(session, run, database.now(session))
+    while not engine.draining.is_set() and time.monotonic() < until:
+        if not _step(engine, run_id):
             return
+    with engine.database.transaction() as session:
+        run = runs.get(session, run_id)
+        if not run.inline:
+            runs.ring(session, run, database.now(session))
 
 
 def _step(engine: Engine, run_id: int) -> bool:
@@ -47,12 +53,8 @@ def _step(engine: Engine, run_id: int) -> bool:
     match state:
         case State.QUEUED | State.PLANNING:
             return plan(engine, run_id)
-        case State.UNDOING if phase == "settle":
-            return _prepare_undo(engine, run_id)
-        case State.APPLYING | State.UNDOING:
-            return _work(engine, run_id)
-        case State.VERIFYING:
-            return _verify(engine, run_id)
+        case State.APPLYING | State.VERIFYING | State.UNDOING:
+            return _carry_on(engine, run_id, state, phase)
         case _:
             return tidy(engine, run_id)
 
@@ -67,6 +69,9 @@ def plan(engine: Engine, run_id: int, *, scan: bool = False) -> bool:
     except ClaimLost as error:
         log.info("plan lost", run=run_id, why=safe_text(error))
         return False
+    except Draining:
+        planner.give_back(engine, run)
+        return False
     except DatabaseUnreachable:
         raise
     except Exception as error:
@@ -75,6 +80,33 @@ def plan(engine: Engine, run_id: int, *, scan: bool = False) -> bool:
             raise
         return False
     return True
+
+
+def _carry_on(engine: Engine, run_id: int, state: State, phase: str) -> bool:
+    """A step after the plan; what time cannot mend fails the run with its cause."""
+    try:
+        if state == State.VERIFYING:
+            return verifying.verify(engine, run_id)
+        if phase == "settle":
+            settling.prepare_undo(engine, run_id)
+            return True
+        return _work(engine, run_id)
+    except (TargetUnreachable, DeadlineExceeded) as error:
+        log.warning("run will be tried again", run=run_id, state=state, why=safe_text(error))
+        _let_go(engine, run_id)
+        return False
+    except (DatabaseUnreachable, ClaimLost):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run must say so
+        _fail(engine, run_id, state, error)
+        return False
+
+
+def _let_go(engine: Engine, run_id: int) -> None:
+    """Who verifies next need not wait until the lease of this try ends."""
+    with engine.database.transaction() as session:
+        held = update(Run).where(Run.id == run_id, Run.state == State.VERIFYING)
+        session.execute(held.values(lease_until=None))
 
 
 def _work(engine: Engine, run_id: int) -> bool:
@@ -105,28 +137,6 @@ def _close_empty(engine: Engine, run_id: int) -> bool:
             moment = database.now(session)
             runs.move(session, run, State.UNDONE, engine.actor, finished_at=moment)
         return True
-
-
-def _prepare_undo(engine: Engine, run_id: int) -> bool:
-    try:
-        settling.prepare_undo(engine, run_id)
-    except (TargetUnreachable, DeadlineExceeded) as error:
-        log.warning("undo will be tried again", run=run_id, why=safe_text(error))
-        return False
-    return True
-
-
-def _verify(engine: Engine, run_id: int) -> bool:
-    try:
-        return verifying.verify(engine, run_id)
-    except (TargetUnreachable, DeadlineExceeded) as error:
-        log.warning("verification will be tried again", run=run_id, why=safe_text(error))
-        return False
-    except DatabaseUnreachable:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, the run must say so
-        _fail(engine, run_id, State.VERIFYING, error)
-        return False
 
 
 def _fail(engine: Engine, run_id: int, state: State, error: Exception) -> None:

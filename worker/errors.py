@@ -136,6 +136,12 @@ class GuardRefused(TendError):
     exit_code = 3
 
 
+class Draining(TendError):
+    """This process was asked to stop; what it was at is given back."""
+
+    code = "draining"
+
+
 class ClaimLost(TendError):
     """Another attempt owns this chunk now, or the run was ended."""
 

@@ -143,12 +143,12 @@ def undo(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
         run = runs.get(session, run_id, lock=True)
         if run.state == State.UNDONE:
             raise ForbiddenArrow(f"r-{run.id} is undone already; `tend show r-{run.id}` says how.")
+        if run.applying_at is None:
+            raise ForbiddenArrow(f"r-{run.id} is {run.state} and changed nothing; no need to undo.")
         if run.key is None:
             raise ArchiveExpired(
                 f"The archive of r-{run.id} expired and was destroyed; it cannot be taken back."
             )
-        if run.applying_at is None:
-            raise ForbiddenArrow(f"r-{run.id} is {run.state} and changed nothing; no need to undo.")
         _must_be_alone(session, run)
         _say(session, run, person, "undo_requested")
         runs.move(

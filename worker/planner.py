@@ -26,7 +26,7 @@ from policies.selectors import AllOf, cutoffs
 from worker import claims, database, guards, runs
 from worker.claims import LEASE
 from worker.engine import Engine, Work, thaw
-from worker.errors import ClaimLost, DeadlineExceeded
+from worker.errors import ClaimLost, DeadlineExceeded, Draining
 from worker.keys import RunKey
 from worker.logs import safe_text
 from worker.states import State
@@ -48,11 +48,11 @@ def begin(engine: Engine, run_id: int) -> Run | None:
         if run.state == State.PLANNING:
             if run.lease_until is not None and run.lease_until > moment:
                 return None
-            if run.rescues == MAX_RESCUES:
+            if run.lease_until is not None and run.rescues == MAX_RESCUES:
                 error = f"planning lost its worker {MAX_RESCUES + 1} times"
                 runs.move(session, run, State.FAILED, engine.actor, error=error)
                 return None
-            run.rescues += 1
+            run.rescues += run.lease_until is not None
         elif not _may_begin(session, run, moment):
             return None
         else:
@@ -195,7 +195,19 @@ def _payloads(keys: list[Any]) -> Iterator[tuple[bytes, int]]:
     yield from _payloads(keys[middle:])
 
 
+def give_back(engine: Engine, run: Run) -> None:
+    """This process must stop: another begins the plan anew, and no rescue is used up."""
+    with engine.database.transaction() as session:
+        _renew(session, run)
+        current = runs.get(session, run.id, lock=True)
+        current.lease_until = None
+        if not current.inline:
+            runs.ring(session, current, database.now(session))
+
+
 def _store(engine: Engine, run: Run, chunk: Chunk) -> None:
+    if engine.draining.is_set():
+        raise Draining(f"The plan of r-{run.id} is given back: this process must stop.")
     with engine.database.transaction() as session:
         _renew(session, run)
         chunk.run_id = run.id

@@ -97,7 +97,7 @@ def test_a_unit_stops_gently_and_starts_again(unit: str) -> None:
     service = _parsed(unit)["Service"]
     drain = supervise._SHUTDOWN_MILLISECONDS / 1000  # noqa: SLF001 - what a drain may take
     assert service["KillMode"] == "mixed"
-    assert service.getfloat("TimeoutStopSec") > drain
+    assert float(service["TimeoutStopSec"]) > drain
     assert service["Restart"] == "always"
 
 

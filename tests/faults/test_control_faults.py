@@ -26,9 +26,9 @@ LOCKED_SECONDS = 3
 @pytest.fixture
 def own_postgres() -> Iterator[Postgres]:
     """One that a test may stop, in a folder that its user can enter."""
-    with tempfile.TemporaryDirectory(prefix="tend-tests-") as folder:
-        with postgres(Path(folder)) as server:
-            yield server
+    folder = tempfile.TemporaryDirectory(prefix="tend-tests-")
+    with folder as path, postgres(Path(path)) as server:
+        yield server
 
 
 @pytest.fixture

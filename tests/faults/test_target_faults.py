@@ -1,6 +1,7 @@
 """The target hangs up, falls silent, restarts or is busy: counts stay exact, and runs finish."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from tests.faults import sales
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
 from tests.faults.proxy import Proxy, What, proxy
 from tests.faults.sales import look, waits_for, worked_off
-from tests.worker.scenario import Scenario, old, purge
+from tests.worker.scenario import TESTER, Scenario, old, purge
+from worker import applying, claims, operations
 from worker.targets import mongo_fence
+from worker.targets.mongo import MongoTarget
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 RECORDS = 40
@@ -50,6 +53,10 @@ def mongo_read_url(mongo_url: str) -> str:
 def planned(scenario: Scenario) -> int:
     sales.load(scenario, RECORDS)
     return sales.planned(scenario, purge(batch={"records": 10}, chunk=20))
+
+
+def with_target(scenario: Scenario, target: MongoTarget) -> Scenario:
+    return replace(scenario, engine=replace(scenario.engine, target=target))
 
 
 def assert_exact(scenario: Scenario, run_id: int) -> None:
@@ -106,6 +113,39 @@ def test_a_plan_whose_target_goes_away_fails_with_the_cause_and_can_be_resumed(
     loss.times = loss.happened
     assert scenario.resume(run).state == "succeeded"
     assert_exact(scenario, run.id)
+
+
+@on_sqlite
+def test_a_count_that_fails_after_the_last_chunk_is_asked_for_again_at_once(
+    scenario: Scenario, planned: int
+) -> None:
+    for _ in scenario.chunks(planned):
+        claim = claims.claim(scenario.engine.database, planned, "worker", scenario.engine.actor)
+        assert claim is not None
+        assert applying.work_on(scenario.engine, claim)
+    nowhere = MongoTarget("mongodb://127.0.0.1:1/shop")
+    assert look(with_target(scenario, nowhere), planned).state == "verifying"
+    nowhere.close()
+    assert look(scenario, planned).state == "succeeded"
+    assert_exact(scenario, planned)
+
+
+@on_sqlite
+def test_an_undo_that_the_target_refuses_fails_with_the_cause_and_can_be_resumed(
+    scenario: Scenario, planned: int, mongo_server: Mongo
+) -> None:
+    before = scenario.contents("salesData")
+    claims.claim(scenario.engine.database, planned, "lost", scenario.engine.actor)
+    operations.interrupted(scenario.engine, planned)
+    operations.undo(scenario.engine.database, planned, TESTER, inline=False)
+    reader = MongoTarget(mongo_server.url(scenario.shop.name, "reader"))
+    run = look(with_target(scenario, reader), planned)
+    reader.close()
+    assert (run.state, run.phase) == ("failed", "settle")
+    assert run.error is not None
+    assert "does not allow this user the operation" in run.error
+    assert scenario.resume(run).state == "undone"
+    assert scenario.contents("salesData") == before
 
 
 @on_sqlite

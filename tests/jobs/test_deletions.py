@@ -1,14 +1,37 @@
 """Sessions and retention: which records they want, and that they delete nothing else."""
 
+from datetime import timedelta
+
 from pydantic import TypeAdapter
 
 from jobs.base import Delete
 from policies.selectors import Selector
+from tests.jobs.damage import DUE, Damage
 from tests.jobs.policy_of import policy_of
+from tests.worker.scenario import NOW, old
 from worker.registry import jobs
 
 SESSIONS, RETENTION = jobs()["session_cleanup"], jobs()["retention_purge"]
 OLD = {"older_than": {"field": "createdAt", "age": "7y"}}
+
+DAMAGE: dict[str, Damage] = {
+    "session-cleanup": (
+        [{"isActive": number % 2 == 0, "expiresAt": old(1)} for number in range(DUE)],
+        [{"isActive": True, "expiresAt": old(-1)} for _ in range(DUE)],
+    ),
+    "oauth-state-cleanup": (
+        [{"timestamp": NOW - timedelta(minutes=10, seconds=1)} for _ in range(DUE)],
+        [{"timestamp": NOW - timedelta(minutes=10)} for _ in range(DUE)],
+    ),
+    "sales-retention": (
+        [{"createdAt": old(2555.1)} for _ in range(DUE)],
+        [{"createdAt": old(2555)} for _ in range(DUE)],
+    ),
+    "audit-log-retention": (
+        [{"timestamp": NOW.replace(year=2019) - timedelta(days=1)} for _ in range(DUE)],
+        [{"timestamp": NOW.replace(year=2019)} for _ in range(DUE)],
+    ),
+}
 
 
 def _selector(words: object) -> Selector:

@@ -16,11 +16,24 @@ from hypothesis import strategies as st
 from jobs.base import Fail, Update
 from policies.models import Policy
 from policies.selectors import field_of, leaves
+from tests.jobs.damage import DUE, Damage
 from tests.jobs.policy_of import policy_of
+from tests.worker.scenario import NOW
 from worker.registry import jobs
 
 JOB = jobs()["value_repair"]
 NUMBERS = ("quantity", "revenue", "totals.net")
+
+DAMAGE: dict[str, Damage] = {
+    "negative-sales-values": (
+        [{"quantity": -1, "revenue": 1.0, "createdAt": NOW} for _ in range(DUE)],
+        [{"quantity": -1, "revenue": -1.0, "type": "return", "createdAt": NOW} for _ in range(DUE)],
+    ),
+    "text-dates": (
+        [{"date": "2021-03-04", "createdAt": NOW} for _ in range(DUE)],
+        [{"date": NOW, "createdAt": NOW} for _ in range(DUE)],
+    ),
+}
 
 
 def _numbers(*fields: str) -> Policy:

@@ -1,15 +1,18 @@
 """The contract of every job, over the registry and the shipped policies: adding one adds a case."""
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import policies
+import tests.jobs
 from policies.models import Batch, Guards, Policy
-from tests.worker.scenario import NOW, Scenario, old
+from tests.jobs.damage import DUE, Damage
+from tests.worker.scenario import Scenario
 from worker.audit.entries import leaf_hash
 from worker.claims import totals
 from worker.mirror import mirror
@@ -18,36 +21,18 @@ from worker.registry import Policies, job_of, jobs
 SHIPPED = {
     loaded.policy.name: loaded.policy for loaded in Policies.load([Path(policies.__path__[0])])
 }
-DUE = 40
 AMPLE = Guards(max_records=1_000, max_percent=100)
 
-# For each shipped policy, `DUE` records that it is after and as many that it must leave alone.
-DAMAGE: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
-    "session-cleanup": (
-        [{"isActive": number % 2 == 0, "expiresAt": old(1)} for number in range(DUE)],
-        [{"isActive": True, "expiresAt": old(-1)} for _ in range(DUE)],
-    ),
-    "oauth-state-cleanup": (
-        [{"timestamp": NOW - timedelta(minutes=10, seconds=1)} for _ in range(DUE)],
-        [{"timestamp": NOW - timedelta(minutes=10)} for _ in range(DUE)],
-    ),
-    "sales-retention": (
-        [{"createdAt": old(2555.1)} for _ in range(DUE)],
-        [{"createdAt": old(2555)} for _ in range(DUE)],
-    ),
-    "audit-log-retention": (
-        [{"timestamp": NOW.replace(year=2019) - timedelta(days=1)} for _ in range(DUE)],
-        [{"timestamp": NOW.replace(year=2019)} for _ in range(DUE)],
-    ),
-    "negative-sales-values": (
-        [{"quantity": -1, "revenue": 1.0, "createdAt": NOW} for _ in range(DUE)],
-        [{"quantity": -1, "revenue": -1.0, "type": "return", "createdAt": NOW} for _ in range(DUE)],
-    ),
-    "text-dates": (
-        [{"date": "2021-03-04", "createdAt": NOW} for _ in range(DUE)],
-        [{"date": NOW, "createdAt": NOW} for _ in range(DUE)],
-    ),
-}
+
+def _damage() -> dict[str, Damage]:
+    """What the tests of the jobs say: per shipped policy, what it is after and what it leaves."""
+    found: dict[str, Damage] = {}
+    for module in pkgutil.iter_modules(tests.jobs.__path__, "tests.jobs."):
+        found |= getattr(importlib.import_module(module.name), "DAMAGE", {})
+    return found
+
+
+DAMAGE = _damage()
 
 
 def ample(policy: Policy) -> Policy:

@@ -295,6 +295,17 @@ def test_a_planner_that_died_is_replaced_when_its_lease_ends(scenario: Scenario)
     assert scenario.advance(run_id).state == "succeeded"
 
 
+def test_a_plan_cut_off_by_a_deploy_uses_up_no_rescue(scenario: Scenario) -> None:
+    fill(scenario, 30, 1)
+    run_id = scenario.request(purge())
+    scenario.engine.draining.set()
+    assert not advance.plan(scenario.engine, run_id)
+    scenario.engine.draining.clear()
+    assert (scenario.run(run_id).state, scenario.run(run_id).lease_until) == ("planning", None)
+    run = scenario.advance(run_id)
+    assert (run.state, run.rescues, run.planned) == ("succeeded", 0, 30)
+
+
 def test_a_plan_reads_through_a_user_that_cannot_write(
     scenario: Scenario, mongo_read_url: str
 ) -> None:

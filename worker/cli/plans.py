@@ -142,7 +142,8 @@ def _where(selector: Any) -> str | None:
 
 def _guard(verdict: present.Document) -> str:
     judged = "refuses" if verdict["tripped"] else "allows"
-    return f"{verdict['guard']} {verdict['allowed']:,g}: {judged} {verdict['actual']:,g}"
+    allowed, actual = (f"{verdict[name]:,.10g}" for name in ("allowed", "actual"))
+    return f"{verdict['guard']} {allowed}: {judged} {actual}"
 
 
 def _duration(seconds: float | None) -> str:

@@ -88,6 +88,9 @@ class Fence(Protocol):
 class Target(Protocol):
     """One database that Tend looks after."""
 
+    def close(self) -> None:
+        """End its connections."""
+
     def reader(self, collection: str, as_of: datetime, *, scan: bool) -> Reader:
         """A handle for planning, which cannot write and refuses to scan unless told."""
 
@@ -105,6 +108,9 @@ class Target(Protocol):
 
     def population_now(self, collection: str) -> int:
         """How many records there are by the target's own books: quick, for looking again."""
+
+    def average_size(self, collection: str) -> int:
+        """About how many bytes a record has; 0 for an empty collection."""
 
     def count(self, collection: str, selector: Selector, as_of: datetime) -> int:
         """How many records match, read on the primary."""

@@ -28,6 +28,7 @@ SCAN_SECONDS = 300
 COUNT_SECONDS = 60
 POPULATION_SECONDS = 20
 LOOK_SECONDS = 10
+PING_SECONDS = 5
 COUNTED = 100_000
 """Up to here a table is counted at every look; beyond, PostgreSQL estimates."""
 SAMPLE = 50
@@ -55,6 +56,11 @@ class SqlTarget:
         with self._server.reading(where, LOOK_SECONDS, primary=False) as transaction:
             table = look_up(transaction, where, collection)
             require_index(transaction, table, selector, as_of)
+
+    def ping(self) -> None:
+        for primary in (False, True):
+            with self._server.reading(self.name, PING_SECONDS, primary=primary) as transaction:
+                transaction.execute(select(1))
 
     def population(self, collection: str) -> int:
         return self._count_all(collection, POPULATION_SECONDS)

@@ -127,15 +127,17 @@ class SqlBatch:
 
     def _written(self, fields: Mapping[str, Any]) -> dict[str, Raw]:
         for name, value in fields.items():
-            self.table.column(name)
+            column = f"{self.table.where}: column {self.table.column(name).name}"
             kind = self.table.kinds[name]
             fits = isinstance(value, _TAKES[kind]) and (kind is Kind.BOOLEAN) == isinstance(
                 value, bool
             )
+            if name in self.table.key:
+                raise TargetError(f"{column} is part of the key, which stays; correct the policy.")
             if value is not None and not fits:
                 raise TargetError(
-                    f"{self.table.where}: column {name} holds {kind}, and the policy would write "
-                    f"a {type(value).__name__}; correct the policy."
+                    f"{column} holds {kind}, and the policy would write a "
+                    f"{type(value).__name__}; correct the policy."
                 )
         return {name: self.table.form.raw(value) for name, value in fields.items()}
 

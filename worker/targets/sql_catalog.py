@@ -11,7 +11,7 @@ from sqlalchemy import TableClause, column, table, text
 from worker.errors import CollectionMissing, TargetError
 from worker.targets.sql_rows import Form, Kind, RawType, StoredForm, TextForm
 from worker.targets.sql_server import Transaction
-from worker.targets.sql_table import SqlTable
+from worker.targets.sql_table import SqlTable, quoted
 
 _COLUMNS = {
     "postgresql": text("""
@@ -126,10 +126,11 @@ def references(transaction: Transaction, collection: str) -> list[Reference]:
     ]
 
 
-def quoted(dialect: str, collection: str) -> str:
-    """The table's name, with its schema if there is one, as SQL takes it."""
-    parts = [part.replace('"', '""') for part in _parts(dialect, collection) if part]
-    return ".".join(f'"{part}"' for part in parts)
+def keep_columns(transaction: Transaction, collection: str) -> None:
+    """Let no migration in from now on; before anything is read, so that all of it is seen."""
+    if transaction.dialect == "postgresql":
+        name = quoted(*_parts(transaction.dialect, collection))
+        transaction.execute(text(f"LOCK TABLE {name} IN ROW EXCLUSIVE MODE"))
 
 
 def _parts(dialect: str, collection: str) -> tuple[str | None, str]:
@@ -141,7 +142,9 @@ def _parts(dialect: str, collection: str) -> tuple[str | None, str]:
 
 
 def _named(dialect: str, collection: str) -> dict[str, str]:
-    return {"name": collection if dialect == "sqlite" else quoted(dialect, collection)}
+    if dialect == "sqlite":
+        return {"name": collection}
+    return {"name": quoted(*_parts(dialect, collection))}
 
 
 def _postgres_kind(name: str) -> Kind:

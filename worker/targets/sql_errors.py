@@ -17,6 +17,11 @@ from worker.errors import (
     TargetUnreachable,
 )
 
+
+class SessionEnded(TargetUnreachable):
+    """A newer attempt ended this session, or the server stops: the fence says which."""
+
+
 UNKNOWN_COMMIT = "{where} did not say whether it committed; the fence will tell."
 
 _CONFLICT = "changed in the same moment; the batch is tried again."
@@ -34,8 +39,8 @@ _MISSING = "changed its tables or columns meanwhile, or never had them; check th
 _STATES: dict[str, tuple[type[TargetError], str]] = {
     "40": (TargetConflict, _CONFLICT),
     "55P03": (TargetConflict, _CONFLICT),
-    "57P01": (TargetConflict, _CONFLICT),  # another attempt ended this session, or the server stops
-    "25P03": (TargetConflict, _CONFLICT),
+    "57P01": (SessionEnded, _AWAY),
+    "25P03": (DeadlineExceeded, _SLOW),
     "57014": (DeadlineExceeded, _SLOW),
     "08": (TargetUnreachable, _AWAY),
     "53": (TargetUnreachable, _FULL),

@@ -13,11 +13,12 @@ from jobs.base import Outcomes
 from worker.errors import FenceLost, TargetConflict
 from worker.targets.base import Archive, Batch, BatchRecord
 from worker.targets.sql_batch import SqlBatch
-from worker.targets.sql_catalog import look_up, quoted
+from worker.targets.sql_catalog import keep_columns, look_up
+from worker.targets.sql_errors import SessionEnded
 from worker.targets.sql_fences import SqlFences, session_name
 from worker.targets.sql_server import SqlServer, Transaction
 
-BATCH_SECONDS = 10
+BATCH_SECONDS = 8
 """A batch with all its tries ends before its claim's lease does."""
 CONFLICT_TRIES = 6
 
@@ -60,7 +61,7 @@ class SqlFence:
                 session = session_name(self.name, self.attempt)
                 with self.server.writing(self.where, ends, session=session) as transaction:
                     return self._in(transaction, number, span, work)
-            except TargetConflict:
+            except (TargetConflict, SessionEnded):
                 if not remaining or time.monotonic() > ends:
                     raise
         raise AssertionError("the last try returned or raised")
@@ -73,7 +74,7 @@ class SqlFence:
         work: Callable[[Batch], Outcomes],
     ) -> BatchRecord:
         start, end = span
-        transaction.keep_columns(quoted(transaction.dialect, self.collection))
+        keep_columns(transaction, self.collection)
         if not self.fences.stands(transaction, self.name, self.attempt, start):
             raise self._lost()
         table = look_up(transaction, self.where, self.collection)

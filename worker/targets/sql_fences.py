@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import json
-import sys
 import time
 
 import structlog
@@ -18,6 +17,7 @@ from sqlalchemy import (
     delete,
     inspect,
     not_,
+    select,
     text,
     true,
     update,
@@ -41,7 +41,6 @@ FENCES = Table(
     Column("cursor", BigInteger, nullable=False),
     Column("batches", Text, nullable=False),  # a line of JSON for each, so that one is appended
 )
-_STANDING = text("SELECT attempt FROM tend_fences WHERE name = :name AND attempt < :attempt")
 _END = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :session"
 )
@@ -56,15 +55,11 @@ class SqlFences:
 
     def take(self, name: str, attempt: int) -> tuple[BatchRecord, ...] | None:
         """Stand in the place of an older attempt; None if there is a newer one or an end."""
-        return self._stand_in(
-            name,
-            attempt,
-            {"attempt": attempt},
-            (FENCES.c.attempt < attempt) & not_(FENCES.c.closed),
-        )
+        older = (FENCES.c.attempt < attempt) & not_(FENCES.c.closed)
+        return self._stand_in(name, {"attempt": attempt}, older)
 
     def close(self, name: str) -> tuple[BatchRecord, ...]:
-        return self._stand_in(name, sys.maxsize, {"closed": True}, true()) or ()
+        return self._stand_in(name, {"closed": True}, true()) or ()
 
     def forget(self, prefix: str) -> None:
         with self._server.writing(self._where, time.monotonic() + SECONDS) as transaction:
@@ -86,39 +81,39 @@ class SqlFences:
         )
 
     def _stand_in(
-        self, name: str, attempt: int, values: dict[str, object], condition: ColumnElement[bool]
+        self, name: str, values: dict[str, object], may: ColumnElement[bool]
     ) -> tuple[BatchRecord, ...] | None:
         ends = time.monotonic() + SECONDS
         with self._server.writing(self._where, ends) as transaction:
             if self._server.dialect == "postgresql":  # two that create it at once would collide
                 transaction.execute(text("SELECT pg_advisory_xact_lock(hashtext('tend_fences'))"))
             FENCES.create(transaction.connection, checkfirst=True)
-        self._end_session(name, attempt, ends)
-        new = {"name": name, "attempt": 0, "closed": False, "cursor": 0, "batches": "", **values}
+            query = select(FENCES.c.attempt, may.label("may")).where(FENCES.c.name == name)
+            standing = transaction.execute(query).one_or_none()
+        if standing is not None:
+            # Who wakes late must not disturb its successor, nor wait for it.
+            if not standing.may:
+                return None
+            self._end_session(session_name(name, standing.attempt), ends)
         insert = postgresql.insert if self._server.dialect == "postgresql" else sqlite.insert
+        new = {"name": name, "attempt": 0, "closed": False, "cursor": 0, "batches": "", **values}
         statement = (
             insert(FENCES)
             .values(new)
-            .on_conflict_do_update(index_elements=["name"], set_=values, where=condition)
+            .on_conflict_do_update(index_elements=["name"], set_=values, where=may)
             .returning(FENCES.c.batches)
         )
         with self._server.writing(self._where, ends) as transaction:
             batches = transaction.execute(statement).scalar_one_or_none()
         return None if batches is None else tuple(map(_batch, batches.splitlines()))
 
-    def _end_session(self, name: str, attempt: int, ends: float) -> None:
-        """A client killed in a long write leaves a server that goes on: end that session first.
-
-        Only an attempt before `attempt` is ended: who wakes late must not disturb its successor.
-        """
+    def _end_session(self, session: str, ends: float) -> None:
+        """A client killed in a long write leaves a server that goes on: end that session first."""
         if self._server.dialect != "postgresql":
             return
         try:
             with self._server.writing(self._where, ends) as transaction:
-                before = [{"name": name, "attempt": attempt}]
-                standing = transaction.execute(_STANDING, before).scalar_one_or_none()
-                if standing is not None:
-                    transaction.execute(_END, [{"session": session_name(name, standing)}])
+                transaction.execute(_END, [{"session": session}])
         except TargetRefused:
             _say_once(self._server.name)
 

@@ -11,7 +11,7 @@ from worker.errors import TargetConflict
 from worker.targets.base import RecordOutcome
 from worker.targets.sql_rows import Raw, RawType
 from worker.targets.sql_server import Transaction
-from worker.targets.sql_table import SqlTable, identity
+from worker.targets.sql_table import SqlTable, identity, quoted
 
 Records = Sequence[RecordOutcome]
 Codes = dict[Any, str]
@@ -108,14 +108,8 @@ class Restorer:
             self._transaction.execute(text(self._insertion(names)), values)
 
     def _insertion(self, names: Sequence[str]) -> str:
-        quote = self._transaction.connection.dialect.identifier_preparer.quote
-        source = self._table.source
-        into = (
-            quote(source.name)
-            if source.schema is None
-            else f"{quote(source.schema)}.{quote(source.name)}"
-        )
-        columns = ", ".join(map(quote, names))
+        into = quoted(self._table.source.schema, self._table.source.name)
+        columns = ", ".join(map(quoted, names))
         values = ", ".join(f":value_{place}" for place in range(len(names)))
         # Otherwise an identity column would give the record another number.
         always = " OVERRIDING SYSTEM VALUE" if self._table.dialect == "postgresql" else ""

@@ -98,7 +98,9 @@ def _less(table: SqlTable, name: str, value: float) -> Condition:
     column = table.column(name)
     if kind not in NUMBERS:
         raise _misfit(table, name, "less_than needs numbers")
-    return column < (math.ceil(value) if kind is Kind.INTEGER else _number(table, kind, value))
+    bound = math.ceil(value) if kind is Kind.INTEGER else _number(table, kind, value)
+    below: Condition = column < bound
+    return below
 
 
 def _is_text(table: SqlTable, name: str) -> Condition:
@@ -120,16 +122,21 @@ def _equals(table: SqlTable, wanted: FieldValue) -> Condition:
     if isinstance(value, bool):
         if kind is not Kind.BOOLEAN:
             raise _misfit(table, wanted.field, "equals true or false needs a boolean")
-        return column == table.form.raw(value)
+        return _same(column, table.form.raw(value))
     if isinstance(value, str):
         if kind not in {Kind.TEXT, Kind.OTHER}:
             raise _misfit(table, wanted.field, "equals a text needs text")
-        return column == value
+        return _same(column, value)
     if kind not in NUMBERS:
         raise _misfit(table, wanted.field, "equals a number needs numbers")
     if kind is Kind.INTEGER and value != math.floor(value):
         return false()
-    return column == _number(table, kind, value)
+    return _same(column, _number(table, kind, value))
+
+
+def _same(column: ColumnClause[Any], value: Any) -> Condition:
+    condition: Condition = column == value
+    return condition
 
 
 def _number(table: SqlTable, kind: Kind | None, value: float) -> Any:

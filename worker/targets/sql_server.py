@@ -21,7 +21,6 @@ from sqlalchemy import (
     create_engine,
     event,
     make_url,
-    text,
 )
 from sqlalchemy.exc import DBAPIError
 
@@ -72,11 +71,6 @@ class Transaction:
         """Settings of PostgreSQL for this transaction alone; SET takes no snapshot yet."""
         local = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in settings.items())
         self.connection.exec_driver_sql(local)
-
-    def keep_columns(self, table: str) -> None:
-        """Let no migration in from now on; before anything is read, so that all of it is seen."""
-        if self.dialect == "postgresql":
-            self.execute(text(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE"))
 
     def _hurry(self) -> None:
         left = self._ends - time.monotonic()
@@ -139,7 +133,7 @@ class SqlServer:
 def _begin(transaction: Transaction, seconds: float, settings: Mapping[str, str]) -> None:
     if transaction.dialect == "postgresql":
         milliseconds = {
-            "lock_timeout": str(LOCK_SECONDS * 1000),
+            "lock_timeout": str(int(LOCK_SECONDS * 1000)),
             "idle_in_transaction_session_timeout": str(max(1, int(seconds * 1000))),
         }
         transaction.set({**_STYLES, **milliseconds, **settings})
@@ -163,10 +157,17 @@ def _engine(url: URL) -> Engine:
         return _sqlite(url)
     if url.drivername != "postgresql+psycopg":
         raise TargetError("TEND_SQL_URL must begin with sqlite:/// or postgresql://.")
-    options = {"connect_timeout": CONNECT_SECONDS, "application_name": "tend"}
     return create_engine(
         url,
-        connect_args={**options, "client_encoding": "utf8"},
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "tend",
+            "client_encoding": "utf8",
+            "keepalives_idle": 10,  # or a server that is cut off would never be missed
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "prepare_threshold": None,  # a migration or a pooler would break prepared statements
+        },
         pool_pre_ping=True,
         hide_parameters=True,
     )

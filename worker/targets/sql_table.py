@@ -103,6 +103,11 @@ class SqlTable:
             yield keys[start : start + size]
 
 
+def quoted(*names: str | None) -> str:
+    """A name as SQL takes it, after its schema if there is one."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names if name)
+
+
 def identity(key: Any) -> Any:
     """A key that can be looked up: 1 and "1" differ, and a list becomes a tuple."""
     return tuple(key) if isinstance(key, list) else key
