@@ -6,6 +6,7 @@ claims are inside the actor, and a ring that fails is owed again by the reconcil
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dramatiq
@@ -14,7 +15,7 @@ from dramatiq import Broker, Worker
 from dramatiq.middleware import Middleware
 
 from policies.errors import TendError
-from worker import bootstrap, logs, queue, sentry
+from worker import bootstrap, database, logs, queue, relay, sentry
 from worker.advance import advance
 from worker.engine import Engine
 from worker.heartbeat import Heartbeat
@@ -77,5 +78,14 @@ def look(run_id: Any) -> None:
         return
     try:
         advance(lifecycle.engine, run_id)
+        _ring_what_is_owed()
     except TendError as error:
         log.warning("run must wait", run=run_id, why=logs.safe_text(error))
+
+
+def _ring_what_is_owed() -> None:
+    """A worker that has Redis needs no scheduler to go on with what it began."""
+    db = lifecycle.engine.database
+    with db.transaction() as session:
+        moment = database.now(session)
+    relay.relay(db, partial(queue.ring, broker), moment)

@@ -64,4 +64,11 @@ def _worker(session: Session, run: Run, moment: datetime) -> str:
         return "a worker; none is running, start one with `tend worker`"
     if seen < moment - WORKER_GONE:
         return f"a worker; none seen since {seen:%Y-%m-%d %H:%M:%S} UTC"
+    if not _scheduler_lives(session, moment):
+        return "a scheduler; none is running to ring the workers, start one with `tend scheduler`"
     return "a free worker"
+
+
+def _scheduler_lives(session: Session, moment: datetime) -> bool:
+    seen = last_seen(session, "scheduler")
+    return seen is not None and seen >= moment - WORKER_GONE

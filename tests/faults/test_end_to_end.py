@@ -9,10 +9,10 @@ from sqlalchemy import select
 import policies
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
 from tests.faults.processes import eventually, tend
-from tests.worker.scenario import TESTER, Scenario, old
-from worker import operations, waiting
+from tests.worker.scenario import TESTER, Scenario, old, purge
+from worker import operations, queue, runs, waiting
 from worker.audit.verify import verify
-from worker.registry import Policies
+from worker.registry import Policies, frozen_policy
 from worker.states import State
 from worker.tables import Run
 
@@ -83,3 +83,21 @@ def test_the_schedule_of_an_enabled_policy_changes_data_and_that_of_another_only
     assert summary is not None
     assert summary["details"]["deletedCount"] == len(EXPIRED)
     assert verify(scenario.engine.database).findings == []
+
+
+def test_a_worker_without_a_scheduler_goes_on_after_its_shift(
+    scenario: Scenario, environment: dict[str, str]
+) -> None:
+    """Twelve batches with a second's pause are more than one shift of ten seconds."""
+    scenario.shop.salesData.insert_many([{"createdAt": old(3000)} for _ in range(24)])
+    plan = scenario.plan(purge(chunk=2, writers=1, batch={"records": 2, "pause": "1s"}))
+    with scenario.engine.database.transaction() as session:
+        run = runs.get(session, plan.id)
+        run.inline = False
+        runs.go_on(session, run, TESTER.actor, frozen_policy(run.policy_text))
+    with tend(environment, "worker"):
+        broker = queue.connect(environment["TEND_REDIS_URL"])
+        queue.ring(broker, plan.id)
+        broker.close()
+        eventually(lambda: scenario.run(plan.id).state == State.SUCCEEDED)
+    assert scenario.shop.salesData.count_documents({}) == 0

@@ -146,7 +146,6 @@ def test_rings_that_mean_nothing_are_dropped_and_the_next_run_is_done(
     run_id = sales.request(scenario, purge(batch={"records": 20}))
     with tend(environment, *ONE_AT_A_TIME):
         finish_by(scenario, run_id, partial(queue.ring, broker))
-        eventually(lambda: queue.depth(broker) == 0)
     with redis.Redis.from_url(redis_url) as client:
         assert list(client.scan_iter("tend:tend.XQ*")) == []
     assert_exact(scenario, run_id)

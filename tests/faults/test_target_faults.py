@@ -14,7 +14,7 @@ from tests.faults.proxy import Proxy, What, proxy
 from tests.faults.sales import look, waits_for, worked_off
 from tests.worker.scenario import TESTER, Scenario, old, purge
 from worker import applying, claims, operations
-from worker.targets import mongo_fence
+from worker.targets import mongo, mongo_fence
 from worker.targets.mongo import MongoTarget
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -117,8 +117,9 @@ def test_a_plan_whose_target_goes_away_fails_with_the_cause_and_can_be_resumed(
 
 @on_sqlite
 def test_a_count_that_fails_after_the_last_chunk_is_asked_for_again_at_once(
-    scenario: Scenario, planned: int
+    scenario: Scenario, planned: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mongo, "COUNT_SECONDS", 1)
     for _ in scenario.chunks(planned):
         claim = claims.claim(scenario.engine.database, planned, "worker", scenario.engine.actor)
         assert claim is not None

@@ -39,6 +39,7 @@ COMMANDS = {
     "doctor": Command("doctor:doctor", "Check every connection, index, clock and heartbeat."),
     "scheduler": Command("processes:scheduler", "Run the process that fires the policies."),
     "worker": Command("processes:worker", "Run the processes that do the work."),
+    "console": Command("console:console", "Run the process that answers over HTTP."),
 }
 
 

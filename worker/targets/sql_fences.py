@@ -85,9 +85,7 @@ class SqlFences:
     ) -> tuple[BatchRecord, ...] | None:
         ends = time.monotonic() + SECONDS
         with self._server.writing(self._where, ends) as transaction:
-            if self._server.dialect == "postgresql":  # two that create it at once would collide
-                transaction.execute(text("SELECT pg_advisory_xact_lock(hashtext('tend_fences'))"))
-            FENCES.create(transaction.connection, checkfirst=True)
+            self._make(transaction)
             query = select(FENCES.c.attempt, may.label("may")).where(FENCES.c.name == name)
             standing = transaction.execute(query).one_or_none()
         if standing is not None:
@@ -106,6 +104,13 @@ class SqlFences:
         with self._server.writing(self._where, ends) as transaction:
             batches = transaction.execute(statement).scalar_one_or_none()
         return None if batches is None else tuple(map(_batch, batches.splitlines()))
+
+    def _make(self, transaction: Transaction) -> None:
+        if inspect(transaction.connection).has_table(FENCES.name):
+            return
+        if self._server.dialect == "postgresql":  # two that create it at once would collide
+            transaction.execute(text("SELECT pg_advisory_xact_lock(hashtext('tend_fences'))"))
+        FENCES.create(transaction.connection, checkfirst=True)
 
     def _end_session(self, session: str, ends: float) -> None:
         """A client killed in a long write leaves a server that goes on: end that session first."""

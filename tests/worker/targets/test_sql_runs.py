@@ -1,0 +1,124 @@
+"""Whole runs on SQL: planned, applied, verified and taken back by the engine as it is."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from policies.models import Policy
+from tests.worker.scenario import NOW, Clock, Scenario, policy_text
+from tests.worker.targets.shops import Site
+from worker import identity
+from worker.archive import ArchiveStore
+from worker.claims import totals
+from worker.database import Database
+from worker.engine import Engine
+from worker.keys import Keyring
+from worker.registry import frozen_policy
+from worker.tables import Run, Table
+
+
+@pytest.fixture
+def shop(site: Site) -> Site:
+    site.run(
+        """CREATE TABLE products (store int, sku varchar(9), stock int, price numeric(10, 2),
+            updated timestamp, PRIMARY KEY (store, sku))""",
+        "CREATE INDEX updated ON products (updated)",
+        "CREATE INDEX stock ON products (stock)",
+        "CREATE INDEX price ON products (price)",
+    )
+    for number in range(60):
+        at = (NOW - timedelta(days=number)).strftime("%Y-%m-%d %H:%M:%S")
+        row = (number % 3, f"s{number}", number - 20, number - 30.5, at)
+        site.run(f"INSERT INTO products VALUES {row}")  # noqa: S608 - our own values
+    return site
+
+
+@pytest.fixture
+def scenario(shop: Site, keyring: Keyring, tmp_path: Path) -> Iterator[Scenario]:
+    database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    Table.metadata.create_all(database.engine)
+    clock = Clock()
+    engine = Engine(
+        database=database,
+        target=cast(Any, shop.target),
+        archive=ArchiveStore(f"file://{tmp_path}/archive"),
+        keyring=keyring,
+        actor=identity.service("worker"),
+        worker="this test",
+        is_inline=True,
+        clock=clock,
+    )
+    yield Scenario(engine, cast(Any, None), clock)
+    database.close()
+
+
+def purge() -> Policy:
+    options = {
+        "collection": "products",
+        "select": {"older_than": {"field": "updated", "age": "30d"}},
+        "unless": {"less_than": {"field": "stock", "value": 15}},
+    }
+    return frozen_policy(policy_text(job="retention_purge", options=options))
+
+
+def repair() -> Policy:
+    repairs = [{"field": name, "when": "negative", "set": 0} for name in ("stock", "price")]
+    options = {"collection": "products", "repairs": repairs}
+    return frozen_policy(policy_text(job="value_repair", options=options))
+
+
+def everything(site: Site) -> list[tuple[Any, ...]]:
+    return site.rows("SELECT * FROM products ORDER BY store, sku")
+
+
+def counted(scenario: Scenario, run: Run, direction: str = "apply") -> tuple[int, ...]:
+    with scenario.engine.database.transaction() as session:
+        return totals(session, run.id, direction).counts
+
+
+def test_a_purge_runs_from_plan_to_undo(scenario: Scenario, shop: Site) -> None:
+    before = everything(shop)
+    run = scenario.run_through(purge())
+    assert (run.state, run.planned, run.population) == ("succeeded", 25, 60)
+    assert counted(scenario, run)[0] == 25
+    assert run.remaining is not None
+    assert run.remaining["total"] == 0
+    assert len(everything(shop)) == 35
+    assert scenario.undo(run).state == "undone"
+    assert everything(shop) == before
+
+
+def test_a_repair_runs_from_plan_to_undo(scenario: Scenario, shop: Site) -> None:
+    before = everything(shop)
+    run = scenario.run_through(repair())
+    assert (run.state, run.planned) == ("succeeded", 30)
+    mended = [(max(stock, 0), max(price, 0)) for _, _, stock, price, _ in before]
+    assert [(row[2], row[3]) for row in everything(shop)] == mended
+    shop.run("UPDATE products SET stock = 4 WHERE sku = 's3'")
+    scenario.undo(run)
+    assert counted(scenario, run, "undo")[:2] == (29, 1)
+    after = {row[:2]: row for row in everything(shop)}
+    assert all(after[row[:2]] == row for row in before if row[1] != "s3")
+
+
+def test_a_plan_shows_what_it_found(scenario: Scenario, shop: Site) -> None:
+    before = everything(shop)
+    run = scenario.plan(repair())
+    assert run.preview is not None
+    assert Decimal(run.preview["sums"]["stock"]["before"]) == -sum(range(1, 21))
+    assert run.preview["estimate"]["archive_bytes_at_most"] > 0
+    assert everything(shop) == before
+
+
+def test_what_changed_since_the_plan_is_left(scenario: Scenario, shop: Site) -> None:
+    plan = scenario.plan(purge())
+    shop.run(
+        "UPDATE products SET stock = 1 WHERE sku = 's40'", "DELETE FROM products WHERE sku = 's41'"
+    )
+    run = scenario.apply(plan)
+    assert counted(scenario, run)[:3] == (23, 1, 1)
+    assert shop.rows("SELECT stock FROM products WHERE sku = 's40'") == [(1,)]

@@ -1,0 +1,31 @@
+"""`tend console`: the process that answers over HTTP."""
+
+import logging
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from worker import logs, sentry
+from worker.cli import options
+from worker.console.readiness import Readiness
+from worker.console.server import Server
+from worker.database import Database
+from worker.settings import Settings
+
+
+def console(
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: any free one.")] = 8080,
+    as_json: options.Json = False,  # noqa: ARG001 - `main` reports by it
+) -> None:
+    """Run the process that answers over HTTP, until SIGTERM: so far whether Tend is healthy.
+
+    It runs without a control database too, and then says that it is not ready.
+    """
+    settings = Settings.load()
+    logs.configure(settings)
+    sentry.start(settings, "console")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # INFO has two lines for each probe
+    with closing(Database(settings.need("database_url"))) as database:
+        Server(host, port, Readiness(database)).serve_until_told()
