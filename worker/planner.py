@@ -31,7 +31,7 @@ from worker.keys import RunKey
 from worker.logs import safe_text
 from worker.states import State
 from worker.survey import Survey
-from worker.tables import Chunk, Run
+from worker.tables import Chunk, Run, Switch
 
 log = structlog.get_logger()
 
@@ -255,6 +255,14 @@ def _estimate(engine: Engine, work: Work, planned: int) -> dict[str, Any]:
     return {"seconds": seconds, "archive_bytes_at_most": planned * size}
 
 
+def _still_enabled(session: Session, run: Run) -> bool:
+    """A policy that was disabled while its scheduled run waited only observes."""
+    if run.trigger != "schedule":
+        return True
+    switch = session.get(Switch, run.policy)
+    return switch is not None and switch.enabled_version == run.policy_version
+
+
 def _freeze(engine: Engine, run: Run, work: Work, **columns: Any) -> None:
     """The plan is whole: store what it says, and take the arrow its guards and policy allow."""
     verdicts = guards.judge(work.policy.guards, columns["planned"], columns["population"])
@@ -276,5 +284,5 @@ def _freeze(engine: Engine, run: Run, work: Work, **columns: Any) -> None:
             runs.move(session, current, State.REFUSED, actor, detail=facts, refusal=refused)
             return
         runs.move(session, current, State.PLANNED, actor, detail=facts)
-        if current.apply_after_plan:
+        if current.apply_after_plan and _still_enabled(session, current):
             runs.go_on(session, current, actor, work.policy)

@@ -295,6 +295,24 @@ def test_a_planner_that_died_is_replaced_when_its_lease_ends(scenario: Scenario)
     assert scenario.advance(run_id).state == "succeeded"
 
 
+@pytest.mark.parametrize(("stays", "state"), [(True, "succeeded"), (False, "planned")])
+def test_a_policy_disabled_while_its_run_waits_only_observes(
+    scenario: Scenario, stays: bool, state: str
+) -> None:
+    fill(scenario, 30, 1)
+    db = scenario.engine.database
+    operations.enable(db, purge(), TESTER)
+    fired = Request(
+        purge(), "test", "schedule", TESTER.actor, "scheduled", apply_after_plan=True, inline=True
+    )
+    with db.transaction() as session:
+        run_id = runs.create(session, fired).id
+    if not stays:
+        operations.disable(db, purge(), TESTER)
+    assert scenario.advance(run_id).state == state
+    assert scenario.shop.salesData.count_documents({}) == (1 if stays else 31)
+
+
 def test_a_plan_cut_off_by_a_deploy_uses_up_no_rescue(scenario: Scenario) -> None:
     fill(scenario, 30, 1)
     run_id = scenario.request(purge())

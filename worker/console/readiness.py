@@ -54,7 +54,10 @@ class Readiness:
         with self._lock:
             if self._pending is None or self._pending.done():
                 self._pending = Future()
-                threading.Thread(target=self._look, args=(self._pending,), daemon=True).start()
+                look = threading.Thread(
+                    target=self._look, args=(self._pending,), name="readiness", daemon=True
+                )
+                look.start()
             return self._pending
 
     def _look(self, pending: Future[Report]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -43,6 +44,10 @@ class Server(ThreadingHTTPServer):
                 "with --host and --port."
             ) from error
 
+    def handle_error(self, *_: object) -> None:
+        """Most often a client that left without its answer."""
+        log.info("connection lost", why=safe_text(sys.exception() or Exception()))
+
     def serve_until_told(self) -> None:
         """Answer requests until SIGTERM or SIGINT."""
         told = {signal.SIGTERM, signal.SIGINT}
@@ -62,9 +67,10 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
     server_version = "Tend"
     sys_version = ""
+    default_request_version = "HTTP/1.0"  # the base class answers a broken request without headers
     timeout = CLIENT_SECONDS
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class calls it by this name
+    def do_GET(self) -> None:
         try:
             status, document = self._answer()
         except Exception as error:
@@ -72,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
             status, document = 500, failure("unexpected", "Something unexpected went wrong.")
         self._send(status, document)
 
-    do_HEAD = do_GET  # noqa: N815 - the same
+    do_HEAD = do_GET  # noqa: N815 - the base class calls it by this name
 
     def _answer(self) -> tuple[int, Mapping[str, Any]]:
         match self._path:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
-from tests.worker.targets.shops import Hand, MongoShop, Shop, Site, SqlShop
+from tests.worker.targets.shops import STOCK, Hand, MongoShop, Shop, Site, SqlShop
 from worker.archive import ArchiveStore
 from worker.targets.mongo import MongoTarget
 from worker.targets.sql import SqlTarget
@@ -72,3 +73,28 @@ def _site(url: str, folder: Path) -> Iterator[Site]:
     yield Site(url, target, engine, Hand(target, ArchiveStore(f"file://{folder}/archive")))
     target.close()
     engine.dispose()
+
+
+@pytest.fixture
+def stocked(site: Site) -> Site:
+    """Two products with too little in stock."""
+    site.run(*STOCK)
+    return site
+
+
+@pytest.fixture
+def postgres_stocked(postgres_site: Site) -> Site:
+    postgres_site.run(*STOCK)
+    return postgres_site
+
+
+@pytest.fixture
+def login(postgres_stocked: Site) -> Iterator[str]:
+    """The URL of a user who may read the shop and nothing else."""
+    user = f"user_{uuid4().hex[:12]}"
+    postgres_stocked.run(
+        f"CREATE ROLE {user} LOGIN PASSWORD 'right'", f"GRANT SELECT ON products TO {user}"
+    )
+    url = make_url(postgres_stocked.url).set(username=user, password="right")  # noqa: S106 - a test's
+    yield url.render_as_string(hide_password=False)
+    postgres_stocked.run(f"DROP OWNED BY {user}", f"DROP ROLE {user}")

@@ -235,6 +235,18 @@ def without(rows: Mapping[int, Row], *numbers: int) -> dict[int, Row]:
     return {number: row for number, row in rows.items() if number not in numbers}
 
 
+STOCK = (
+    "CREATE TABLE products (id int PRIMARY KEY, stock int)",
+    "INSERT INTO products VALUES (1, -1), (2, -2)",
+    "CREATE INDEX stock ON products (stock)",
+)
+
+
+def left(site: "Site") -> list[int]:
+    """The keys of its products."""
+    return [key for (key,) in site.rows("SELECT id FROM products ORDER BY id")]
+
+
 @dataclass
 class Site:
     """A SQL database whose tables a test makes itself."""

@@ -95,12 +95,12 @@ def test_a_purge_runs_from_plan_to_undo(scenario: Scenario, shop: Site) -> None:
 def test_a_repair_runs_from_plan_to_undo(scenario: Scenario, shop: Site) -> None:
     before = everything(shop)
     run = scenario.run_through(repair())
-    assert (run.state, run.planned) == ("succeeded", 30)
+    assert (run.state, run.planned) == ("succeeded", 31)
     mended = [(max(stock, 0), max(price, 0)) for _, _, stock, price, _ in before]
     assert [(row[2], row[3]) for row in everything(shop)] == mended
     shop.run("UPDATE products SET stock = 4 WHERE sku = 's3'")
     scenario.undo(run)
-    assert counted(scenario, run, "undo")[:2] == (29, 1)
+    assert counted(scenario, run, "undo")[:2] == (30, 1)
     after = {row[:2]: row for row in everything(shop)}
     assert all(after[row[:2]] == row for row in before if row[1] != "s3")
 

@@ -80,21 +80,16 @@ def test_not_a_number_is_not_less(postgres_site: Site) -> None:
     assert found(postgres_site, NEGATIVE) == [2]
 
 
-@pytest.mark.parametrize("kind", ["int", "numeric(10,2)", "real", "double precision", "bigint"])
-def test_every_kind_of_number_is_compared(site: Site, kind: str) -> None:
-    things(site, kind, "-1", "0", "1", "2", column="n")
-    assert found(site, NEGATIVE) == [0]
-    assert found(site, words(less_than={"field": "n", "value": 1.5})) == [0, 1, 2]
-    assert found(site, words(equals={"field": "n", "value": 2.0})) == [3]
-
-
-@pytest.mark.parametrize("kind", ["int", "numeric(10,2)", "real", "bigint", "smallint"])
-def test_the_index_of_a_number_is_used_whatever_its_kind(site: Site, kind: str) -> None:
-    things(site, kind, column="n")
-    site.run("CREATE INDEX things_n ON things (n)")
-    for value in (0, 0.5, 1_000):
-        site.target.check("things", words(less_than={"field": "n", "value": value}), NOW)
-        site.target.check("things", words(equals={"field": "n", "value": value}), NOW)
+def test_every_kind_of_number_is_compared_by_its_index(site: Site) -> None:
+    for kind in ("int", "smallint", "bigint", "numeric(10,2)", "real", "double precision"):
+        things(site, kind, "-1", "0", "1", "2", column="n")
+        site.run("CREATE INDEX things_n ON things (n)")
+        hand = site.of("things")
+        assert hand.keys(NEGATIVE) == [0]
+        assert hand.keys(words(less_than={"field": "n", "value": 1.5})) == [0, 1, 2]
+        assert hand.keys(words(less_than={"field": "n", "value": 1_000})) == [0, 1, 2, 3]
+        assert hand.keys(words(equals={"field": "n", "value": 2.0})) == [3]
+        site.run("DROP TABLE things")
 
 
 @pytest.mark.parametrize("kind", ["date", "timestamp", "timestamp with time zone"])
@@ -127,26 +122,24 @@ def test_an_index_of_the_very_records_may_be_read_whole(site: Site) -> None:
         site.target.check("things", NEGATIVE, NOW)
 
 
-@pytest.mark.parametrize(
-    ("selector", "sentence"),
-    [
-        (words(older_than={"field": "name", "age": "1d"}), "column name holds text, and older_"),
-        (words(older_than={"field": "n", "age": "1d"}), "column n holds integers, and older_than"),
-        (words(less_than={"field": "name", "value": 0}), "column name holds text, and less_than"),
-        (words(equals={"field": "n", "value": "5"}), "column n holds integers, and equals a text"),
-        (words(equals={"field": "n", "value": True}), "column n holds integers, and equals true"),
-        (words(equals={"field": "name", "value": 5}), "column name holds text, and equals a num"),
-        (words(equals={"field": "nmae", "value": "5"}), "table things has no column 'nmae'"),
-        (words(is_type={"field": "a.b", "type": "text"}), r"table things has no column 'a\.b'"),
-        (words(less_than={"field": "N", "value": 0}), "table things has no column 'N'"),
-    ],
-)
-def test_a_column_that_cannot_be_compared_so_is_refused(
-    site: Site, selector: Selector, sentence: str
-) -> None:
+REFUSED = [
+    (words(older_than={"field": "name", "age": "1d"}), "column name holds text, and older_"),
+    (words(older_than={"field": "n", "age": "1d"}), "column n holds integers, and older_than"),
+    (words(less_than={"field": "name", "value": 0}), "column name holds text, and less_than"),
+    (words(equals={"field": "n", "value": "5"}), "column n holds integers, and equals a text"),
+    (words(equals={"field": "n", "value": True}), "column n holds integers, and equals true"),
+    (words(equals={"field": "name", "value": 5}), "column name holds text, and equals a num"),
+    (words(equals={"field": "nmae", "value": "5"}), "table things has no column 'nmae'"),
+    (words(is_type={"field": "a.b", "type": "text"}), r"table things has no column 'a\.b'"),
+    (words(less_than={"field": "N", "value": 0}), "table things has no column 'N'"),
+]
+
+
+def test_a_column_that_cannot_be_compared_so_is_refused(site: Site) -> None:
     things(site, "int", "1", column="n")
-    with pytest.raises(TargetError, match=sentence):
-        found(site, words(any=[NEGATIVE, selector]))
+    for selector, sentence in REFUSED:
+        with pytest.raises(TargetError, match=sentence):
+            found(site, words(any=[NEGATIVE, selector]))
 
 
 def test_types_of_the_databases_own_are_compared_by_their_text(postgres_site: Site) -> None:
