@@ -59,7 +59,7 @@ class Stage:
 
 def main() -> int:
     rows = _rows()
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 116)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with tempfile.TemporaryDirectory(prefix="tend-demo-") as folder:
@@ -211,7 +211,7 @@ def _check(stage: Stage, run: Run) -> Check:
 
 def _print_table(stage: Stage, runs: list[Run], checks: dict[str, Check]) -> None:
     table = Table(title="What Tend did, beside plain queries run afterwards with the same cutoff")
-    table.add_column("policy")
+    table.add_column("policy", no_wrap=True)
     for heading in (
         "planned",
         "changed",

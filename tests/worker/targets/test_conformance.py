@@ -218,6 +218,24 @@ def test_a_write_of_the_application_in_the_same_moment_is_not_lost(shop: Shop, h
     assert shop.products() == {2: {"stock": 8, "name": "p-2"}}
 
 
+@CONCURRENT
+def test_an_edit_in_the_same_moment_comes_back_with_the_record(shop: Shop, hand: Hand) -> None:
+    """It leaves the selector as it was, so that the record goes all the same."""
+    shop.add(*negatives(1, 2))
+    tries: list[int] = []
+
+    def edit(images: Any) -> Any:
+        if not tries:
+            shop.edit(2, name="edited")
+        tries.append(len(images.deleted))
+        return hand.archive(images)
+
+    done = hand.change([1, 2], NEGATIVE, deletes, archive=edit)
+    assert tries == [2, 2]
+    assert hand.undo(done).outcomes == Outcomes(changed=2)
+    assert shop.products()[2] == {"stock": -2, "name": "edited"}
+
+
 # What is taken back.
 
 FULL = {"sku": "s-1", "price": 1.25, "updated": old(40.123), "active": False}
