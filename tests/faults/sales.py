@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import update
@@ -80,6 +81,14 @@ def worked_off(scenario: Scenario, run_id: int) -> Run:
 
     eventually(is_over)
     return scenario.run(run_id)
+
+
+def time_passes(scenario: Scenario) -> None:
+    """What fifteen seconds without a sign of life do: leases end, and every run is rung for."""
+    scenario.expire_leases()
+    long_ago = datetime(2000, 1, 1, tzinfo=UTC)
+    with scenario.engine.database.transaction() as session:
+        session.execute(update(Run).values(rung_at=long_ago))
 
 
 def waits_for(scenario: Scenario, run_id: int) -> str:

@@ -82,16 +82,16 @@ def test_scheduler_and_worker_outlive_a_postgres_that_restarts(
         eventually(lambda: sales.is_in_work(scenario, run_id))
         server.stop(signal.SIGINT)
         server.start()
-        eventually(lambda: leases_expired(scenario))
+        eventually(lambda: time_passed(scenario))
         assert sales.finished(scenario, run_id).state == "succeeded"
         assert (scheduler.stop(), worker.stop()) == (0, 0)
     assert_exact(scenario, run_id)
 
 
-def leases_expired(scenario: Scenario) -> bool:
+def time_passed(scenario: Scenario) -> bool:
     """Once the database answers again; what it interrupted would wait for 15 s."""
     try:
-        scenario.expire_leases()
+        sales.time_passes(scenario)
     except DatabaseUnreachable:
         return False
     return True

@@ -85,6 +85,7 @@ def test_the_schedule_of_an_enabled_policy_changes_data_and_that_of_another_only
     assert verify(scenario.engine.database).findings == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_worker_without_a_scheduler_goes_on_after_its_shift(
     scenario: Scenario, environment: dict[str, str]
 ) -> None:

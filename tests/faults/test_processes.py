@@ -18,7 +18,7 @@ from worker.audit.verify import verify
 from worker.tables import Process
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-RECORDS = 60
+RECORDS = 30
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_after_a_worker_process_was_killed_all_of_them_end_and_new_ones_finish(
             assert worker.process.wait(20) != 0
             assert worker.family == []
         with tend(environment, "worker", "--processes", "1"):
-            scenario.expire_leases()
+            sales.time_passes(scenario)
             assert sales.finished(scenario, run_id).state == "succeeded"
     assert_exact(scenario, run_id)
 

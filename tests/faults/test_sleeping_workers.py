@@ -16,7 +16,7 @@ from worker.audit.verify import verify
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgres = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-RECORDS = 60
+RECORDS = 30
 STEPS = [
     "before the fence",
     "after the change",
@@ -28,7 +28,7 @@ STEPS = [
 @pytest.fixture
 def run_id(scenario: Scenario) -> int:
     sales.load(scenario, RECORDS)
-    plan = scenario.plan(purge(batch={"records": 10}, chunk=30))
+    plan = scenario.plan(purge(batch={"records": 5}, chunk=15))
     scenario.apply_later(plan)
     return plan.id
 
@@ -86,8 +86,8 @@ def test_a_sleeping_worker_process_loses_its_chunk_to_another_and_respects_the_u
         eventually(lambda: sales.is_in_work(scenario, run_id))
         (asleep,) = sleeper.workers
         asleep.suspend()
-        scenario.expire_leases()
         with tend(environment, "worker", "--processes", "1"):
+            sales.time_passes(scenario)
             assert sales.finished(scenario, run_id).state == "succeeded"
             everything = sales.removed(scenario, RECORDS)
             assert_nothing_lost_or_done_twice(scenario, run_id, everything)
