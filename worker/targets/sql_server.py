@@ -134,7 +134,8 @@ def _begin(transaction: Transaction, seconds: float, settings: Mapping[str, str]
     if transaction.dialect == "postgresql":
         milliseconds = {
             "lock_timeout": str(int(LOCK_SECONDS * 1000)),
-            "idle_in_transaction_session_timeout": str(max(1, int(seconds * 1000))),
+            # For a client that is gone; one that is late rolls back by itself.
+            "idle_in_transaction_session_timeout": str(int((seconds + 1) * 1000)),
         }
         transaction.set({**_STYLES, **milliseconds, **settings})
         return
