@@ -7,8 +7,9 @@ from sqlalchemy import and_, exists, or_, select
 from worker import database, runs
 from worker.database import Database
 from worker.mirror import MIRRORED
+from worker.settling import may_be_open
 from worker.states import UNFINISHED, State
-from worker.tables import Chunk, Doorbell, Process, Run
+from worker.tables import Doorbell, Process, Run
 
 UNFINISHED_EVERY = timedelta(seconds=10)
 TIDY_EVERY = timedelta(seconds=60)
@@ -38,12 +39,7 @@ def reconcile(db: Database) -> int:
         past = and_(Run.expires_at < moment, Run.key.is_not(None))
         unsettled = and_(
             Run.state == State.CANCELLED,
-            exists().where(
-                Chunk.run_id == Run.id,
-                Chunk.direction == "apply",
-                Chunk.attempt > 0,
-                Chunk.state.in_(("claimed", "pending", "failed")),
-            ),
+            exists().where(may_be_open(Run.id)),
         )
         unmirrored = and_(Run.state.in_(MIRRORED), Run.mirrored_at.is_(None))
         untidy = and_(

@@ -3,8 +3,8 @@
 Cancel and undo settle first. It may be done any number of times, by anyone.
 """
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from worker import claims, database, runs
 from worker.engine import Engine
@@ -34,16 +34,17 @@ def settle(engine: Engine, run_id: int, actor: Actor) -> None:
 
 
 def unsettled(session: Session, run_id: int) -> list[int]:
-    """Chunks that somebody worked on and nobody finished: their fences may still be open."""
-    return list(
-        session.scalars(
-            select(Chunk.number).where(
-                Chunk.run_id == run_id,
-                Chunk.direction == "apply",
-                Chunk.attempt > 0,
-                Chunk.state.in_(("claimed", "pending", "failed")),
-            )
-        )
+    """The numbers of the chunks whose fences may still be open."""
+    return list(session.scalars(select(Chunk.number).where(may_be_open(run_id))))
+
+
+def may_be_open(run_id: int | InstrumentedAttribute[int]) -> ColumnElement[bool]:
+    """Chunks of a run that somebody worked on and nobody finished."""
+    return and_(
+        Chunk.run_id == run_id,
+        Chunk.direction == "apply",
+        Chunk.attempt > 0,
+        Chunk.state.in_(("claimed", "pending", "failed")),
     )
 
 
