@@ -18,6 +18,7 @@ from worker import claims, guards, runs
 from worker.claims import Claim
 from worker.engine import Engine, Work, thaw
 from worker.errors import (
+    ArchiveAltered,
     ArchiveError,
     ArchiveExpired,
     BatchTooLarge,
@@ -37,6 +38,8 @@ log = structlog.get_logger()
 
 PASSING = (TargetUnreachable, DeadlineExceeded, TargetConflict, ArchiveError, BatchTooLarge)
 """Faults that time may mend: the chunk is given back and tried again later."""
+PERMANENT = (ArchiveAltered, ArchiveExpired)
+"""Of these kinds, the faults that only a person can mend."""
 
 _KEYS: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
@@ -86,12 +89,14 @@ def work_on(engine: Engine, claim: Claim) -> bool:
 
 
 def _retry(engine: Engine, claim: Claim, progress: Progress, error: Exception) -> bool:
+    """Give the chunk back, unless that would help nothing; returns that it was not finished."""
     text = safe_text(error)
-    log.warning("chunk will be tried again", run=claim.run_id, chunk=claim.number, why=text)
-    permanent = isinstance(error, ArchiveExpired) or not claims.retries_left(
+    is_hopeless = isinstance(error, PERMANENT) or not claims.retries_left(
         engine.database, claim, progress.known
     )
-    if permanent:
+    what = "chunk failed" if is_hopeless else "chunk will be tried again"
+    log.warning(what, run=claim.run_id, chunk=claim.number, why=text)
+    if is_hopeless:
         claims.fail(engine.database, claim, progress.known, engine.actor, text)
     else:
         claims.release(engine.database, claim, progress.known, engine.actor, retry=text)

@@ -14,13 +14,14 @@ import fsspec
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 
-from worker.errors import ArchiveError, SettingError
+from worker.errors import ArchiveAltered, ArchiveError, SettingError
 from worker.keys import RunKey
 from worker.targets.base import ArchiveRef, Images, RecordOutcome
 
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(
     RawBSONDocument, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
+_MEND = "bring its original back from a copy of the archive store, then resume the run."
 
 
 class ArchiveStore:
@@ -52,18 +53,34 @@ class ArchiveStore:
         return ArchiveRef(name, hashlib.sha256(sealed).hexdigest(), len(sealed))
 
     def read(self, key: RunKey, ref: ArchiveRef) -> Iterator[RecordOutcome]:
-        """The records of one object, after its hash was checked; raises `ArchiveError`."""
+        """The records of one object, after its hash was checked.
+
+        Raises `ArchiveAltered` if it is missing or another one, and `ArchiveError` if the store
+        is out of reach.
+        """
         try:
             sealed: bytes = self._files.cat_file(f"{self._root}/{ref.name}")
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and self._answers():
+                raise ArchiveAltered(f"Archive object {ref.name} is missing; {_MEND}") from error
             raise ArchiveError(
                 f"Archive object {ref.name} cannot be read; check TEND_ARCHIVE_URL."
             ) from error
         if hashlib.sha256(sealed).hexdigest() != ref.sha256:
-            raise ArchiveError(
-                f"Archive object {ref.name} differs from its hash on record; it was altered."
+            raise ArchiveAltered(
+                f"Archive object {ref.name} was altered: it differs from its hash on record; "
+                f"{_MEND}"
             )
         yield from _decode(RawBSONDocument(key.open(sealed, ref.name), _RAW))
+
+    def _answers(self) -> bool:
+        """Whether the store is there at all: the folder of one not mounted is missing or empty."""
+        try:
+            if self._is_local:
+                return any(Path(self._root).iterdir())
+            return bool(self._files.exists(self._root))
+        except OSError:
+            return False
 
     def exists(self, name: str) -> bool:
         return bool(self._files.exists(f"{self._root}/{name}"))

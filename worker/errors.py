@@ -123,6 +123,12 @@ class ArchiveError(TendError):
     code = "archive"
 
 
+class ArchiveAltered(ArchiveError):
+    """An archive object is missing or differs from its record; only its original mends that."""
+
+    code = "archive_altered"
+
+
 class ArchiveExpired(ArchiveError):
     """The before-images are past their `undo` time and were destroyed."""
 

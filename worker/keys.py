@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from worker.errors import ArchiveError, SettingError
+from worker.errors import ArchiveAltered, ArchiveError, SettingError
 from worker.settings import Settings
 
 _NONCE_BYTES = 12
@@ -39,14 +39,14 @@ class RunKey:
         return nonce + AESGCM(self.secret).encrypt(nonce, frame, name.encode())
 
     def open(self, sealed: bytes, name: str) -> bytes:
-        """What was sealed under `name`. Raises `ArchiveError` if a bit of it differs."""
+        """What was sealed under `name`. Raises `ArchiveAltered` if a bit of it differs."""
         nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         try:
             frame = AESGCM(self.secret).decrypt(nonce, body, name.encode())
             # Reserves what the frame says it holds, and refuses a frame that does not say.
             return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
         except (InvalidTag, ValueError, zstandard.ZstdError) as error:
-            raise ArchiveError(
+            raise ArchiveAltered(
                 f"The archive object '{name}' was altered, cut short or sealed with another key; "
                 "bring its original back from a copy of the archive store."
             ) from error

@@ -38,6 +38,7 @@ def verify(engine: Engine, run_id: int) -> bool:
             },
             remaining=remaining,
             finished_at=moment,
+            lease_until=None,
             expires_at=moment if undo == "none" else moment + undo.delta,
         )
     return True

@@ -75,14 +75,14 @@ def test_an_archive_that_fills_up_stops_the_run_between_batches(
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "altered": (lambda o: o.write_bytes(o.read_bytes()[:-1] + b"?"), "it was altered"),
-    "cut short": (lambda o: o.write_bytes(o.read_bytes()[:-1]), "it was altered"),
-    "gone": (lambda o: o.unlink(), "cannot be read; check TEND_ARCHIVE_URL"),
+    "altered": (lambda o: o.write_bytes(o.read_bytes()[:-1] + b"?"), "was altered"),
+    "cut short": (lambda o: o.write_bytes(o.read_bytes()[:-1]), "was altered"),
+    "gone": (lambda o: o.unlink(), "is missing"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_archive_is_not_restored_from_until_its_original_is_back(
+def test_a_damaged_archive_fails_an_undo_at_once_until_its_original_is_back(
     scenario: Scenario, run_id: int, archive: Path, damage: str
 ) -> None:
     before = scenario.contents("salesData")
@@ -94,13 +94,39 @@ def test_a_damaged_archive_is_not_restored_from_until_its_original_is_back(
     do, sentence = DAMAGE[damage]
     do(first)
     operations.undo(scenario.engine.database, run_id, TESTER, inline=False)
-    run = worked_off(scenario, run_id)
+    run = look(scenario, run_id)
     assert (run.state, run.phase) == ("failed", "undo")
     assert run.error is not None
-    assert f"Archive object {chunk.archives[0]['name']} " in run.error
-    assert sentence in run.error
+    assert f"Archive object {chunk.archives[0]['name']} {sentence}" in run.error
+    assert "bring its original back from a copy of the archive store" in run.error
     assert scenario.contents("salesData") == after
     first.write_bytes(original)
     assert scenario.resume(run).state == "undone"
     assert scenario.contents("salesData") == before
     assert verify(scenario.engine.database).findings == []
+
+
+AWAY: dict[str, Callable[[Path], object]] = {
+    "not there": lambda _place: None,
+    "an empty mount point": lambda place: place.mkdir(),
+    "no folder": lambda place: place.write_text("not a folder"),
+}
+
+
+@pytest.mark.parametrize("away", AWAY)
+def test_an_undo_waits_for_a_store_that_is_out_of_reach(
+    scenario: Scenario, run_id: int, archive: Path, away: str
+) -> None:
+    before = scenario.contents("salesData")
+    worked_off(scenario, run_id)
+    elsewhere = archive.rename(archive.with_name("elsewhere"))
+    AWAY[away](archive)
+    operations.undo(scenario.engine.database, run_id, TESTER, inline=False)
+    assert look(scenario, run_id).state == "undoing"
+    assert "cannot be read; check TEND_ARCHIVE_URL" in waits_for(scenario, run_id)
+    if archive.is_dir():
+        archive.rmdir()
+    archive.unlink(missing_ok=True)
+    elsewhere.rename(archive)
+    assert worked_off(scenario, run_id).state == "undone"
+    assert scenario.contents("salesData") == before
