@@ -45,6 +45,12 @@ class OlderThan(Vocabulary):
     older_than: FieldAge
 
 
+class YoungerThan(Vocabulary):
+    """A date field that lies `age` before the plan's moment or later; text is no date."""
+
+    younger_than: FieldAge
+
+
 class LessThan(Vocabulary):
     """A number below `value`; NaN, text and lists are not."""
 
@@ -77,7 +83,7 @@ class NoneOf(Vocabulary):
     none: Annotated[tuple["Selector", ...], Field(min_length=1)]
 
 
-_WORDS = ("older_than", "less_than", "is_type", "equals", "any", "all", "none")
+_WORDS = ("older_than", "younger_than", "less_than", "is_type", "equals", "any", "all", "none")
 
 
 def _word(value: Any) -> str | None:
@@ -89,6 +95,7 @@ def _word(value: Any) -> str | None:
 
 Selector = Annotated[
     Annotated[OlderThan, Tag("older_than")]
+    | Annotated[YoungerThan, Tag("younger_than")]
     | Annotated[LessThan, Tag("less_than")]
     | Annotated[IsType, Tag("is_type")]
     | Annotated[Equals, Tag("equals")]
@@ -106,7 +113,7 @@ for _model in (AnyOf, AllOf, NoneOf):
     _model.model_rebuild()
 
 
-def leaves(selector: Selector) -> Iterator[OlderThan | LessThan | IsType | Equals]:
+def leaves(selector: Selector) -> Iterator[OlderThan | YoungerThan | LessThan | IsType | Equals]:
     """Every condition in a selector, in the order in which it is written."""
     match selector:
         case AnyOf(any=parts) | AllOf(all=parts) | NoneOf(none=parts):
@@ -116,9 +123,9 @@ def leaves(selector: Selector) -> Iterator[OlderThan | LessThan | IsType | Equal
             yield selector
 
 
-def field_of(leaf: OlderThan | LessThan | IsType | Equals) -> str:
+def field_of(leaf: OlderThan | YoungerThan | LessThan | IsType | Equals) -> str:
     match leaf:
-        case OlderThan(older_than=what):
+        case OlderThan(older_than=what) | YoungerThan(younger_than=what):
             return what.field
         case LessThan(less_than=below):
             return below.field
@@ -129,11 +136,11 @@ def field_of(leaf: OlderThan | LessThan | IsType | Equals) -> str:
 
 
 def cutoffs(selector: Selector, as_of: datetime) -> dict[str, datetime]:
-    """The absolute moment behind each `older_than`, by field; where a field has two, the latest."""
+    """The absolute moment behind each age, by field; where a field has two, the latest."""
     found: dict[str, datetime] = {}
     for leaf in leaves(selector):
-        if isinstance(leaf, OlderThan):
-            moment = leaf.older_than.age.before(as_of)
-            field = leaf.older_than.field
-            found[field] = max(moment, found.get(field, moment))
+        match leaf:
+            case OlderThan(older_than=what) | YoungerThan(younger_than=what):
+                moment = what.age.before(as_of)
+                found[what.field] = max(moment, found.get(what.field, moment))
     return found

@@ -81,8 +81,8 @@ WRONG = {
         "select:\n    older_than:\n      field: createdAt\n      age: 2555d",
         "select: everything",
         (
-            "8: options.select: a selector is one of older_than, less_than, is_type, equals, any, "
-            "all, none"
+            "8: options.select: a selector is one of older_than, younger_than, less_than, is_type, "
+            "equals, any, all, none"
         ),
     ),
     "options that are no mapping": (

@@ -16,6 +16,7 @@ from policies.selectors import (
     NoneOf,
     OlderThan,
     Selector,
+    YoungerThan,
 )
 
 Filter = dict[str, Any]
@@ -29,6 +30,8 @@ def compile_selector(selector: Selector, as_of: datetime) -> Filter:
     match selector:
         case OlderThan(older_than=what):
             return {what.field: {"$lt": what.age.before(as_of), **_NO_LIST}}
+        case YoungerThan(younger_than=what):
+            return {what.field: {"$gte": what.age.before(as_of), **_NO_LIST}}
         case LessThan(less_than=below):
             return {below.field: {"$lt": below.value, **_NO_LIST}}
         case IsType(is_type=kind):

@@ -31,6 +31,7 @@ from policies.selectors import (
     NoneOf,
     OlderThan,
     Selector,
+    YoungerThan,
 )
 from worker.errors import TargetError
 from worker.targets.sql_rows import MOMENTS, NUMBERS, Kind
@@ -44,6 +45,8 @@ def compile_selector(selector: Selector, as_of: datetime, table: SqlTable) -> Co
     match selector:
         case OlderThan(older_than=what):
             return _older(table, what.field, what.age.before(as_of))
+        case YoungerThan(younger_than=what):
+            return _younger(table, what.field, what.age.before(as_of))
         case LessThan(less_than=below):
             return _less(table, below.field, below.value)
         case IsType(is_type=kind):
@@ -61,28 +64,44 @@ def compile_selector(selector: Selector, as_of: datetime, table: SqlTable) -> Co
 
 def _older(table: SqlTable, name: str, cutoff: datetime) -> Condition:
     """A timestamp without a zone is in UTC; a day is older when it has ended before the cutoff."""
-    column, kind = table.column(name), table.kinds[name]
-    if kind not in MOMENTS | {Kind.DAY}:
-        raise _misfit(table, name, "older_than needs a date or a timestamp")
+    column, kind = _dated(table, name, "older_than")
     cutoff = cutoff.astimezone(UTC)
     if table.dialect == "sqlite":
-        return _stored_before(column, kind, cutoff)
-    bound: Any = cutoff
+        any_zone = (cutoff + timedelta(days=2)).strftime("%Y-%m-%d")
+        return and_(column < any_zone, _as_date(column, kind) < _as_text(kind, cutoff))
+    return and_(column < _bound(kind, cutoff), column > "-infinity")
+
+
+def _younger(table: SqlTable, name: str, cutoff: datetime) -> Condition:
+    """A date is either older or younger; what is no date is neither."""
+    column, kind = _dated(table, name, "younger_than")
+    cutoff = cutoff.astimezone(UTC)
+    if table.dialect == "sqlite":
+        any_zone = (cutoff - timedelta(days=2)).strftime("%Y-%m-%d")
+        return and_(column > any_zone, _as_date(column, kind) >= _as_text(kind, cutoff))
+    younger: Condition = column >= _bound(kind, cutoff)
+    return younger
+
+
+def _dated(table: SqlTable, name: str, word: str) -> tuple[ColumnClause[Any], Kind]:
+    kind = table.kinds.get(name)
+    column = table.column(name)
+    if kind is None or kind not in MOMENTS | {Kind.DAY}:
+        raise _misfit(table, name, f"{word} needs a date or a timestamp")
+    return column, kind
+
+
+def _bound(kind: Kind, cutoff: datetime) -> Any:
     if kind is Kind.MOMENT:
-        bound = cutoff.replace(tzinfo=None)
-    elif kind is Kind.DAY:
-        bound = cutoff.date()
-    return and_(column < bound, column > "-infinity")
+        return cutoff.replace(tzinfo=None)
+    return cutoff.date() if kind is Kind.DAY else cutoff
 
 
-def _stored_before(column: ColumnClause[Any], kind: Kind, cutoff: datetime) -> Condition:
-    """SQLite keeps dates as text in several forms: a bound for its index, then its own reading."""
-    whole = "%Y-%m-%d" if kind is Kind.DAY else "%Y-%m-%d %H:%M:%S"
-    before = cutoff.strftime(whole)
-    if kind is not Kind.DAY:
-        before += f".{cutoff.microsecond // 1000:03}"
-    any_zone = (cutoff + timedelta(days=2)).strftime("%Y-%m-%d")
-    return and_(column < any_zone, _as_date(column, kind) < before)
+def _as_text(kind: Kind, cutoff: datetime) -> str:
+    """The cutoff in the form of `_as_date`; SQLite keeps dates as text in several forms."""
+    if kind is Kind.DAY:
+        return cutoff.strftime("%Y-%m-%d")
+    return cutoff.strftime("%Y-%m-%d %H:%M:%S") + f".{cutoff.microsecond // 1000:03}"
 
 
 def _as_date(column: ColumnClause[Any], kind: Kind) -> ColumnElement[Any]:

@@ -31,6 +31,8 @@ FINDS: list[tuple[Selector, list[int]]] = [
     (words(less_than={"field": "price", "value": 0.5}), [1]),
     (words(less_than={"field": "stock", "value": -1.5}), [2]),
     (STALE, [2, 3]),
+    (words(younger_than={"field": "updated", "age": "30d"}), [1]),
+    (words(none=[{"younger_than": {"field": "updated", "age": "30d"}}]), [2, 3, 4]),
     (ENDED, [3]),
     (RETURNS, [2]),
     (words(equals={"field": "stock", "value": 7}), [3]),
