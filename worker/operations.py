@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from policies.models import Policy
-from worker import claims, database, runs, settling
+from worker import asking, claims, database, runs, settling
 from worker.audit import entries
 from worker.database import Database
 from worker.engine import Engine
@@ -82,7 +82,9 @@ def apply(db: Database, run_id: int, today: Policy, person: Person, *, inline: b
     """Apply a plan exactly as it was frozen; returns the state the run is in now."""
     with db.transaction() as session:
         run = runs.get(session, run_id, lock=True)
-        _must_be_planned(run)
+        if run.state == State.REFUSED:
+            raise GuardRefused(f"r-{run.id} was refused by a guard: {run.refusal}.")
+        asking.must_accept(run, "apply")
         if run.policy_version != today.version:
             raise PolicyChanged(
                 f"Policy {run.policy} was changed after r-{run.id} was planned; plan it anew with "
@@ -100,8 +102,7 @@ def cancel(engine: Engine, run_id: int, person: Person) -> None:
     """End a run. No batch commits after this returns, and its counts are those of the fences."""
     with engine.database.transaction() as session:
         run = runs.get(session, run_id, lock=True)
-        if run.state == State.UNDOING:
-            raise ForbiddenArrow(f"r-{run.id} is being undone; an undo is not cancelled midway.")
+        asking.must_accept(run, "cancel")
         _say(session, run, person, "cancel_requested")
         moment = database.now(session)
         runs.move(session, run, State.CANCELLED, person.actor, finished_at=moment)
@@ -112,6 +113,7 @@ def resume(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
     """Continue a run that failed, was interrupted, or lost its inline process."""
     with db.transaction() as session:
         run = runs.get(session, run_id, lock=True)
+        asking.must_accept(run, "resume")
         _say(session, run, person, "resume_requested")
         if run.state == State.FAILED:
             _must_be_alone(session, run)
@@ -124,14 +126,6 @@ def resume(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
                 "lease_until": None,
             }
             runs.move(session, run, to, person.actor, **afresh)
-        elif run.state not in claims.WORKING.values() and run.state not in {
-            State.QUEUED,
-            State.PLANNING,
-            State.VERIFYING,
-        }:
-            raise ForbiddenArrow(
-                f"r-{run.id} is {run.state}; only a failed or interrupted run can be resumed."
-            )
         run.inline = inline
         if not inline:
             runs.ring(session, run, database.now(session))
@@ -141,8 +135,7 @@ def undo(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
     """Take a run back: pause the policy's schedule now; fences and records are the worker's."""
     with db.transaction() as session:
         run = runs.get(session, run_id, lock=True)
-        if run.state == State.UNDONE:
-            raise ForbiddenArrow(f"r-{run.id} is undone already; `tend show r-{run.id}` says how.")
+        asking.must_accept(run, "undo")
         if run.applying_at is None:
             raise ForbiddenArrow(f"r-{run.id} is {run.state} and changed nothing; no need to undo.")
         if run.key is None:
@@ -190,14 +183,6 @@ def interrupted(engine: Engine, run_id: int) -> None:
         run = runs.get(session, run_id, lock=True)
         if run.state in {State.PLANNING, State.APPLYING, State.VERIFYING, State.UNDOING}:
             claims.fail_run(session, run, engine.actor, "interrupted by the person who ran it")
-
-
-def _must_be_planned(run: Run) -> None:
-    if run.state == State.PLANNED:
-        return
-    if run.state == State.REFUSED:
-        raise GuardRefused(f"r-{run.id} was refused by a guard: {run.refusal}.")
-    raise ForbiddenArrow(f"r-{run.id} is {run.state}; only a plan in state planned can be applied.")
 
 
 def _must_be_alone(session: Session, run: Run) -> None:

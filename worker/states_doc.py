@@ -1,8 +1,9 @@
-"""`docs/states.md`, made from the one table of arrows: `python -m worker.states_doc` prints it."""
+"""`docs/states.md`, made from its two tables: `python -m worker.states_doc` prints it."""
 
 import sys
 from collections.abc import Iterator
 
+from worker.asking import COMMANDS
 from worker.states import ARROWS, UNFINISHED, State
 
 FIRST = (State.QUEUED, State.SKIPPED)
@@ -15,7 +16,8 @@ def document() -> str:
 def _lines() -> Iterator[str]:
     yield "# The states of a run"
     yield ""
-    yield "Generated from `worker/states.py`: `python -m worker.states_doc > docs/states.md`."
+    yield "Generated from `worker/states.py` and `worker/asking.py`:"
+    yield "`python -m worker.states_doc > docs/states.md`."
     yield ""
     yield "Every change of state takes one of these arrows, by compare-and-set, and writes its"
     yield "audit entry in the same transaction. There are no others: a test tries every pair of"
@@ -37,10 +39,15 @@ def _lines() -> Iterator[str]:
     for arrow in ARROWS:
         yield f"| `{arrow.start}` | `{arrow.end}` | {arrow.when} |"
     yield ""
-    yield "| state | whose turn it is |"
-    yield "|---|---|"
+    yield "| state | whose turn it is | what a person may ask for |"
+    yield "|---|---|---|"
     for state in State:
-        yield f"| `{state}` | {_whose_turn(state)} |"
+        yield f"| `{state}` | {_whose_turn(state)} | {_commands(state)} |"
+
+
+def _commands(state: State) -> str:
+    accepted = [f"`{name}`" for name, command in COMMANDS.items() if state in command.accepted]
+    return ", ".join(accepted) or "nothing"
 
 
 def _is_over(state: State) -> bool:

@@ -215,7 +215,7 @@ def test_a_plan_is_applied_once(tend: Tend) -> None:
     plan = tend.json("plan", "sales-retention")
     tend.json("apply", plan["id"], "--reason", "x", "--inline")
     again = tend("apply", plan["id"], "--reason", "x", "--inline")
-    complains(again, 1, "r-1 is succeeded; only a plan in state planned can be applied.")
+    complains(again, 1, "r-1 is succeeded and cannot be applied: `tend undo r-1` takes it back.")
 
 
 def test_a_run_is_undone_once(tend: Tend) -> None:
@@ -223,7 +223,7 @@ def test_a_run_is_undone_once(tend: Tend) -> None:
     run = tend.json("run", "sales-retention", "--reason", "x", "--inline")
     tend.json("undo", run["id"], "--reason", "x", "--inline")
     again = tend("undo", run["id"], "--reason", "x", "--inline")
-    complains(again, 1, "r-1 is undone already")
+    complains(again, 1, "r-1 is undone and cannot be undone: it was taken back")
     assert tend.shop.salesData.count_documents({}) == 3
 
 

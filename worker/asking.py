@@ -1,0 +1,72 @@
+"""What a person may ask of a run: the one table of commands by state, and what to do instead.
+
+`docs/states.md` prints it; a test tries every command in every state.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from worker.errors import ForbiddenArrow
+from worker.states import UNFINISHED, State
+from worker.tables import Run
+
+
+@dataclass(frozen=True)
+class Command:
+    """In which states a command is accepted, and the word for what it does to the run."""
+
+    accepted: frozenset[State]
+    done: str
+
+
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        "apply": Command(frozenset({State.PLANNED}), "applied"),
+        "cancel": Command(
+            frozenset(
+                {
+                    State.QUEUED,
+                    State.PLANNING,
+                    State.PLANNED,
+                    State.AWAITING_APPROVAL,
+                    State.APPLYING,
+                    State.FAILED,
+                }
+            ),
+            "cancelled",
+        ),
+        # One at work has perhaps lost its inline process.
+        "resume": Command(UNFINISHED | {State.FAILED}, "resumed"),
+        "undo": Command(frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED}), "undone"),
+    }
+)
+
+INSTEAD: Mapping[State, str] = MappingProxyType(
+    {
+        State.QUEUED: "a worker plans it first, and `tend cancel {run}` ends it",
+        State.SKIPPED: "its due time led to no run, and `tend plan {policy}` plans the policy now",
+        State.PLANNING: "wait until it is planned, or end it with `tend cancel {run}`",
+        State.PLANNED: "read its plan, then `tend apply {run}` or `tend cancel {run}`",
+        State.AWAITING_APPROVAL: "it waits for another person, and `tend cancel {run}` ends it",
+        State.REFUSED: "`tend show {run}` says why; `tend plan {policy} --limit …` plans a part",
+        State.EXPIRED: "nobody applied it in time, so plan anew with `tend plan {policy}`",
+        State.APPLYING: "wait until it has ended, or end it with `tend cancel {run}`",
+        State.VERIFYING: "wait until it is verified; then `tend undo {run}` takes it back",
+        State.SUCCEEDED: "`tend undo {run}` takes it back",
+        State.FAILED: "`tend resume {run}`, `tend undo {run}` or `tend cancel {run}` goes on",
+        State.CANCELLED: "`tend undo {run}` takes back what it changed; the rest is planned anew",
+        State.UNDOING: "its undo goes on to the end, and `tend show {run}` says how far it is",
+        State.UNDONE: "it was taken back, and `tend plan {policy}` plans anew",
+    }
+)
+"""What is left to do with a run that does not take a command."""
+
+
+def must_accept(run: Run, command: str) -> None:
+    """Raise `ForbiddenArrow` when a run in this state takes no such command."""
+    asked = COMMANDS[command]
+    if run.state not in asked.accepted:
+        instead = INSTEAD[State(run.state)].format(run=f"r-{run.id}", policy=run.policy)
+        state = run.state.replace("_", " ")
+        raise ForbiddenArrow(f"r-{run.id} is {state} and cannot be {asked.done}: {instead}.")
