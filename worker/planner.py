@@ -173,15 +173,17 @@ def _pages(work: Work, survey: Survey, found: Iterator[Item]) -> Iterator[list[A
     decide = partial(work.job.change, work.policy)
     limited = islice(found, work.run.narrowing.get("limit"))
     while page := list(islice(limited, work.policy.chunk)):
-        unique = {_identity(item.key): item for item in page}
-        items = list(unique.values())
+        items = _unique(page)
         survey.add(items, [decide(item.fields) for item in items])
         yield [item.key for item in items]
 
 
-def _identity(key: Any) -> Any:
+def _unique(page: list[Item]) -> list[Item]:
     """Encoding tells 1 from True and hashes documents; an ObjectId needs neither."""
-    return key.binary if isinstance(key, ObjectId) else bson.encode({"": key})
+    identities = [
+        key.binary if isinstance(key, ObjectId) else bson.encode({"": key}) for key, _ in page
+    ]
+    return list(dict(zip(identities, page, strict=True)).values())
 
 
 def _payloads(keys: list[Any]) -> Iterator[tuple[bytes, int]]:

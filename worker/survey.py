@@ -41,6 +41,8 @@ class Survey:
         self._sample(items, changes)
         self.planned += len(items)
         self._date(items)
+        if set(map(type, changes)) == {Delete}:
+            return  # a purge's records are neither summed nor left
         for item, change in zip(items, changes, strict=True):
             if isinstance(change, Fail):
                 self.will_fail[change.code] += 1

@@ -19,6 +19,7 @@ from worker.targets.mongo_fence import MongoFence
 STEPS: dict[str, tuple[Any, str, str]] = {
     "before the fence": (MongoFence, "_stand", "before"),
     "after the fence": (MongoFence, "_stand", "after"),
+    "before the archive": (ArchiveStore, "write", "before"),
     "after the archive": (ArchiveStore, "write", "after"),
     "after the change": (MongoFence, "_commit", "before"),
     "after the target's commit": (MongoFence, "_commit", "after"),

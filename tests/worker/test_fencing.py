@@ -10,11 +10,10 @@ from pymongo import MongoClient
 
 from tests.worker.scenario import NOW, TESTER, Scenario, old, purge
 from worker import advance, applying, claims, operations
-from worker.archive import ArchiveStore
 from worker.claims import Claim
 from worker.errors import ClaimLost, TargetUnreachable
-from worker.keys import RunKey
 from worker.targets.base import ArchiveRef, Images
+from worker.targets.mongo_batch import MongoBatch
 from worker.targets.mongo_fence import MongoFence
 
 
@@ -45,23 +44,22 @@ def fence_of(scenario: Scenario, held: Claim) -> MongoFence:
 def during_the_second_batch(
     monkeypatch: pytest.MonkeyPatch, what: Any
 ) -> Iterator[list[BaseException]]:
-    """Do `what` while a batch's transaction is open: its fence is written, its records not yet."""
-    original = ArchiveStore.write
+    """Do `what` while a batch's transaction is open: its fence is written, its records are read."""
+    original = MongoBatch._delete  # noqa: SLF001 - the moment between reading and changing
     calls: list[int] = []
     raised: list[BaseException] = []
 
-    def write(self: ArchiveStore, key: RunKey, name: str, records: Any) -> ArchiveRef:
-        ref = original(self, key, name, records)
+    def delete(self: MongoBatch, keys: list[Any], condition: Any) -> None:
         calls.append(1)
         if len(calls) == 2:
             try:
                 what()
             except BaseException as error:  # noqa: BLE001 - looked at by the test
                 raised.append(error)
-        return ref
+        original(self, keys, condition)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ArchiveStore, "write", write)
+        patch.setattr(MongoBatch, "_delete", delete)
         yield raised
 
 

@@ -6,13 +6,16 @@ write reads the primary, and writes are `majority`, whatever the URL says.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
+import bson
 import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
+from pymongo.cursor import Cursor
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -187,15 +190,25 @@ class MongoReader:
         condition = compile_selector(selector, self._as_of)
         with translated(where):
             records = self._target._reads[self._collection]  # noqa: SLF001 - its own reader
-            cursor = records.find(
+            pages = records.find_raw_batches(
                 condition,
                 {"_id": 1, **dict.fromkeys(fields, 1)},
                 batch_size=20_000,
                 max_time_ms=SCAN_SECONDS * 1000,
             )
-            with cursor:
-                for record in cursor:
-                    yield Item(record["_id"], record)
+            with pages:
+                for page in _read_ahead(pages):
+                    for record in bson.decode_all(page, records.codec_options):
+                        yield Item(record["_id"], record)
+
+
+def _read_ahead(pages: Cursor[Any]) -> Iterator[bytes]:
+    """The next page comes over the wire while this one is decoded and planned."""
+    with ThreadPoolExecutor(1) as beside:
+        coming = beside.submit(next, pages, None)
+        while (page := coming.result()) is not None:
+            coming = beside.submit(next, pages, None)
+            yield page
 
 
 def _alternatives(selector: Selector) -> Sequence[Selector]:

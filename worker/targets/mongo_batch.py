@@ -1,6 +1,7 @@
 """One open MongoDB transaction: read the before-images, archive them, change the records."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -49,11 +50,15 @@ class MongoBatch:
         before = self._snapshot(keys, condition)
         missed = self._missed(keys, before)
         images, failed = _sorted(before, decide)
-        self.archived = self.archive(replace(images, others=[*failed, *missed]))
-        # Most often every key is there to be deleted: then no record need be decoded for its key.
-        is_whole = len(images.deleted) == len(keys)
-        self._delete(keys if is_whole else [r["_id"] for r in images.deleted], condition)
-        self._update(images.updated, condition)
+        # The archive is written beside the change, for nothing is kept before the commit; its
+        # result is asked for before the caller can commit, so no change outlives a lost image.
+        with ThreadPoolExecutor(1) as beside:
+            archiving = beside.submit(self.archive, replace(images, others=[*failed, *missed]))
+            # Most often every key is to be deleted: then no record need be decoded for its key.
+            is_whole = len(images.deleted) == len(keys)
+            self._delete(keys if is_whole else [r["_id"] for r in images.deleted], condition)
+            self._update(images.updated, condition)
+            self.archived = archiving.result()
         gone = sum(outcome.outcome == "gone" for outcome in missed)
         return Outcomes(
             changed=len(images.deleted) + len(images.updated),
