@@ -117,6 +117,8 @@ class Job(Protocol):
 
     name: ClassVar[str]
     Options: ClassVar[type[PolicyOptions]]
+    security: ClassVar[bool]
+    """Whether the job protects against attackers: a brake for all policies spares it."""
     mirror_action: ClassVar[str]
     """The `action` under which the application's own log shows a finished run."""
     mirror_count: ClassVar[str]

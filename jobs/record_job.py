@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import cast
+from typing import ClassVar, cast
 
 from jobs.base import ApplyContext, Change, Item, Outcomes, PlanContext, Record
 from policies.models import Policy, RecordOptions
@@ -11,6 +11,8 @@ from policies.selectors import AllOf, NoneOf, Selector, field_of, leaves
 
 class RecordJob:
     """A job that says which records and what to do with one; the rest is the same for all."""
+
+    security: ClassVar[bool] = False
 
     def wanted(self, policy: Policy) -> Selector:
         """The records the policy is after, before those it protects are taken out."""

@@ -8,7 +8,7 @@ import time
 import structlog
 from sqlalchemy import delete, select, update
 
-from worker import applying, claims, database, mirror, planner, runs, settling, verifying
+from worker import applying, brake, claims, database, mirror, planner, runs, settling, verifying
 from worker.audit import entries
 from worker.engine import Engine
 from worker.errors import (
@@ -156,10 +156,13 @@ def tidy(engine: Engine, run_id: int) -> bool:
         unsettled = run.state == State.CANCELLED and settling.unsettled(session, run_id)
         waiting = run.state in {State.PLANNED, State.AWAITING_APPROVAL}
         owes_mirror = run.mirrored_at is None and run.state in mirror.MIRRORED
+        is_braked = brake.standing(session, run.policy, is_security=False) is not None
     if unsettled:
         settling.settle(engine, run_id, engine.actor)
     elif past and waiting:
         _expire(engine, run_id)
+    elif is_braked:
+        return False  # who pulled it may want what would be destroyed
     elif past:
         _destroy(engine, run_id)
     elif owes_mirror:

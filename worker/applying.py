@@ -4,6 +4,7 @@ Per batch: the target transaction (fence, before-images, archive, change) and th
 transaction (counts, cursor, lease) that stands only if the claim does.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,9 @@ PASSING = (TargetUnreachable, DeadlineExceeded, TargetConflict, ArchiveError, Ba
 """Faults that time may mend: the chunk is given back and tried again later."""
 PERMANENT = (ArchiveAltered, ArchiveExpired)
 """Of these kinds, the faults that only a person can mend."""
+
+LOOK_SECONDS = 1.0
+"""How often a rest between two batches is interrupted to look whether the run must stop."""
 
 _KEYS: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
@@ -130,7 +134,7 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
             if claim.direction == "apply":
                 guards.check_batch(work.policy.guards, changed, end - progress.cursor)
             _one_batch(fence, progress, end, step, largest)
-            _pause(engine, work)
+            _rest(engine, work, claim, progress)
     claims.release(engine.database, claim, progress.known, engine.actor)
     return False
 
@@ -149,10 +153,16 @@ def _one_batch(fence: Fence, progress: Progress, end: int, step: Step, largest: 
     progress.size = min(progress.size * 2, largest)
 
 
-def _pause(engine: Engine, work: Work) -> None:
-    """The policy's breath between batches, cut short when this process must stop."""
-    if work.policy.batch.pause is not None:
-        engine.draining.wait(work.policy.batch.pause.delta.total_seconds())
+def _rest(engine: Engine, work: Work, claim: Claim, progress: Progress) -> None:
+    """The policy's breath between batches, cut short when the chunk must be given back."""
+    if work.policy.batch.pause is None:
+        return
+    until = time.monotonic() + work.policy.batch.pause.delta.total_seconds()
+    while (left := until - time.monotonic()) > 0:
+        if engine.draining.wait(min(left, LOOK_SECONDS)):
+            return
+        if claims.progress(engine.database, claim, progress.batches) is None:
+            return
 
 
 def _load(engine: Engine, claim: Claim) -> tuple[Work, Chunk]:

@@ -12,7 +12,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from jobs.base import Outcomes
-from worker import database, runs
+from worker import database, runs, stops
 from worker.audit import entries
 from worker.database import Database
 from worker.errors import ClaimLost
@@ -54,7 +54,7 @@ def claim(db: Database, run_id: int, worker: str, actor: Actor) -> Claim | None:
     """
     with db.transaction() as session:
         run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
-        if run is None or run.state not in WORKING.values() or _writers_at_work(session, run):
+        if run is None or run.state not in WORKING.values() or _must_wait(session, run):
             return None
         chunk = _next(session, run)
         if chunk is None:
@@ -80,16 +80,19 @@ def claim(db: Database, run_id: int, worker: str, actor: Actor) -> Claim | None:
 def progress(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> int | None:
     """Record what the fence says was committed and renew the lease.
 
-    Returns how many records the run has changed so far, or None when it no longer wants the
-    chunk worked on; raises `ClaimLost` when another attempt owns it.
+    Returns how many records the run has changed so far, or None when nothing more may be
+    changed now: the run ended or something stops it. Raises `ClaimLost` when another attempt
+    owns the chunk.
     """
     with db.transaction() as session:
         chunk = _held(session, claim)
         apply_batches(chunk, batches)
         chunk.lease_until = database.now(session) + LEASE
         session.flush()
-        state = session.scalar(select(Run.state).where(Run.id == claim.run_id))
-        if state != WORKING[claim.direction]:
+        state, text = session.execute(
+            select(Run.state, Run.policy_text).where(Run.id == claim.run_id)
+        ).one()
+        if state != WORKING[claim.direction] or stops.standing(session, frozen_policy(text)):
             return None
         return totals(session, claim.run_id, claim.direction).changed
 
@@ -254,15 +257,18 @@ def _held(session: Session, claim: Claim) -> Chunk:
     return chunk
 
 
-def _writers_at_work(session: Session, run: Run) -> bool:
-    """Whether as many chunks are being written as the policy's `writers` allows."""
+def _must_wait(session: Session, run: Run) -> bool:
+    """Whether something stops the run, or as many chunks are being written as `writers` allows."""
+    policy = frozen_policy(run.policy_text)
+    if stops.standing(session, policy):
+        return True
     at_work = session.scalar(
         select(func.count())
         .select_from(Chunk)
         .where(Chunk.run_id == run.id, Chunk.state == "claimed")
         .where(Chunk.lease_until >= database.now(session))
     )
-    return int(at_work or 0) >= frozen_policy(run.policy_text).writers
+    return int(at_work or 0) >= policy.writers
 
 
 def _poisonous(session: Session, run: Run, chunk: Chunk, actor: Actor) -> None:

@@ -191,6 +191,20 @@ class Switch(Table):
     at: Mapped[datetime]
 
 
+class Brake(Table):
+    """A brake that is pulled; releasing it removes the row, and its entries stay."""
+
+    __tablename__ = "brakes"
+
+    policy: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """The policy it stops, or `*` for all of them."""
+    everything: Mapped[bool]
+    """Whether the one for all policies stops security jobs, too."""
+    actor: Mapped[str]
+    reason: Mapped[str]
+    at: Mapped[datetime]
+
+
 class ScheduleCursor(Table):
     """Up to which due time a policy's schedule has been turned into rows."""
 

@@ -5,9 +5,11 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from worker import database, runs
+from worker import database, runs, stops
+from worker.claims import WORKING
 from worker.heartbeat import last_seen
 from worker.reconciler import WORKER_GONE
+from worker.registry import frozen_policy
 from worker.states import UNFINISHED, State
 from worker.tables import Chunk, Run
 
@@ -30,7 +32,7 @@ def waiting_for(session: Session, run: Run) -> str | None:
         return f"r-{other.id} ({other.policy}), which is {other.state}"
     if _in_work(session, run, moment):
         return None
-    return _worker(session, run, moment)
+    return _stopped(session, run) or _worker(session, run, moment)
 
 
 def _planned(run: Run) -> str:
@@ -46,6 +48,12 @@ def _in_work(session: Session, run: Run, moment: datetime) -> bool:
         Chunk.run_id == run.id, Chunk.state == "claimed", Chunk.lease_until > moment
     )
     return bool(session.scalar(claimed))
+
+
+def _stopped(session: Session, run: Run) -> str | None:
+    if run.state not in WORKING.values():
+        return None
+    return stops.standing(session, frozen_policy(run.policy_text))
 
 
 def _worker(session: Session, run: Run, moment: datetime) -> str:

@@ -7,9 +7,10 @@ from types import TracebackType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.orm import Session
 
-from worker import claims, runs
+from worker import claims, runs, stops
 from worker.cli import output
 from worker.database import Database
+from worker.registry import frozen_policy
 from worker.states import State
 from worker.tables import Run
 from worker.waiting import waiting_for
@@ -48,7 +49,11 @@ def _waits_for(session: Session, run: Run) -> str | None:
     if not run.inline:
         return waiting_for(session, run)
     other = runs.busy(session, run) if run.state == State.QUEUED else None
-    return f"r-{other.id} ({other.policy}), which is {other.state}" if other else None
+    if other is not None:
+        return f"r-{other.id} ({other.policy}), which is {other.state}"
+    if run.state not in claims.WORKING.values():
+        return None
+    return stops.standing(session, frozen_policy(run.policy_text))
 
 
 class Display:
