@@ -62,6 +62,16 @@ class Batch(JobBatch, Protocol):
         """Put back what nobody has touched since: `changed` are restored, the rest conflicts."""
 
 
+class Judge(Protocol):
+    """What an undo would do at this moment: it reads, and cannot write."""
+
+    def judge(self, records: Sequence[RecordOutcome]) -> list[RecordOutcome]:
+        """`restored`, or `conflict` and why, for each of these records that a run changed.
+
+        A judge that is asked for one run's records, batch by batch, counts with those before.
+        """
+
+
 class Fence(Protocol):
     """The target's own record of one chunk; recovery believes it alone."""
 
@@ -124,6 +134,12 @@ class Target(Protocol):
         self, name: str, collection: str, as_of: datetime, max_bytes: int, archive: Archive
     ) -> Fence:
         """The fence of one chunk, by a name that no other chunk ever had."""
+
+    def judge(self, collection: str) -> Judge:
+        """A handle for the preview of an undo, which reads the primary and cannot write."""
+
+    def committed(self, name: str) -> tuple[BatchRecord, ...]:
+        """What the fence says so far, without closing it."""
 
     def close_fence(self, name: str) -> tuple[BatchRecord, ...]:
         """Let no further batch of this chunk in; returns what was committed, exactly."""

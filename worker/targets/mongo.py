@@ -7,6 +7,7 @@ write reads the primary, and writes are `majority`, whatever the URL says.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -23,9 +24,10 @@ from pymongo.write_concern import WriteConcern
 from jobs.base import Item
 from policies.selectors import AllOf, AnyOf, Selector, field_of, leaves
 from worker.errors import CollectionMissing, IndexMissing
-from worker.targets.base import Archive, BatchRecord
+from worker.targets.base import Archive, BatchRecord, RecordOutcome
 from worker.targets.mongo_errors import translated
-from worker.targets.mongo_fence import COLLECTION, MongoFence, close_fence
+from worker.targets.mongo_fence import COLLECTION, MongoFence, close_fence, committed
+from worker.targets.mongo_restore import MongoJudge
 from worker.targets.mongo_select import Filter, compile_selector
 
 Document = Mapping[str, Any]
@@ -36,6 +38,9 @@ POPULATION_SECONDS = 20
 LOOK_SECONDS = 10
 PING_SECONDS = 5
 _DATES = DatetimeConversion.DATETIME_AUTO  # a date that Python cannot hold stays one of BSON's
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(
+    RawBSONDocument, tz_aware=True, datetime_conversion=_DATES
+)
 
 
 class MongoTarget:
@@ -141,19 +146,30 @@ class MongoTarget:
     def fence(
         self, name: str, collection: str, as_of: datetime, max_bytes: int, archive: Archive
     ) -> MongoFence:
-        raw: CodecOptions[RawBSONDocument] = CodecOptions(
-            RawBSONDocument, tz_aware=True, datetime_conversion=_DATES
-        )
         with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
             return MongoFence(
                 name=name,
                 fences=self._writes[COLLECTION],
-                records=self._writes.with_options(codec_options=raw)[collection],
+                records=self._writes.with_options(codec_options=_RAW)[collection],
                 session=self._client.start_session(),
                 as_of=as_of,
                 max_bytes=max_bytes,
                 archive=archive,
             )
+
+    def judge(self, collection: str) -> "JudgeInTime":
+        primary = self._reads.with_options(
+            codec_options=_RAW,
+            read_preference=ReadPreference.PRIMARY,
+            read_concern=ReadConcern("majority"),
+        )
+        with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
+            return JudgeInTime(MongoJudge(primary[collection]), self.where(collection))
+
+    def committed(self, name: str) -> tuple[BatchRecord, ...]:
+        with translated(self.where(COLLECTION)), pymongo.timeout(LOOK_SECONDS):
+            primary = self._reads.with_options(read_preference=ReadPreference.PRIMARY)
+            return committed(primary[COLLECTION], name)
 
     def close_fence(self, name: str) -> tuple[BatchRecord, ...]:
         return close_fence(self._writes[COLLECTION], name)
@@ -169,6 +185,18 @@ class MongoTarget:
                 {"$set": {"action": action, "details": details, "timestamp": at}},
                 upsert=True,
             )
+
+
+@dataclass(frozen=True)
+class JudgeInTime:
+    """The judge of an undo, outside of a transaction: each of its answers ends in time."""
+
+    _judge: MongoJudge
+    _where: str
+
+    def judge(self, records: Sequence[RecordOutcome]) -> list[RecordOutcome]:
+        with translated(self._where), pymongo.timeout(COUNT_SECONDS):
+            return self._judge.judge(records)
 
 
 class MongoReader:

@@ -6,30 +6,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError
 
 from jobs.base import Decide, Delete, Item, Outcomes, Update
 from policies.selectors import Selector
-from worker.errors import BatchTooLarge, TargetConflict
+from worker.errors import BatchTooLarge
 from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome
-from worker.targets.mongo_select import Filter, compile_selector
-
-# Without it the planner picks the date index and rescans it: 20 times slower (DESIGN.md).
-BY_KEY = {"_id": 1}
-_DUPLICATE_KEY = 11000
-
-
-class KeyTaken(Exception):
-    """Another record holds a unique value of the one to put back; the transaction is gone."""
-
-    def __init__(self, identity: bytes) -> None:
-        super().__init__("a unique index holds this record's value")
-        self.identity = identity
+from worker.targets.mongo_restore import MongoJudge, put_back, require
+from worker.targets.mongo_select import BY_KEY, Filter, compile_selector
+from worker.targets.record_key import identity
 
 
 @dataclass
@@ -68,24 +56,11 @@ class MongoBatch:
         )
 
     def restore(self, records: Sequence[RecordOutcome]) -> Outcomes:
-        images = {_identity(record.key): record for record in records}
-        present = {
-            _identity(found["_id"]): found
-            for found in self._find({"_id": {"$in": [record.key for record in records]}})
-        }
-        judged = [
-            (record, "key_taken" if key in self.taken else _conflict(record, present.get(key)))
-            for key, record in images.items()
-        ]
-        others = [
-            RecordOutcome(record.key, "conflict" if code else "restored", code)
-            for record, code in judged
-        ]
-        self.archived = self.archive(Images(others=others))
-        free = [record for record, code in judged if code is None]
-        self._put_back(free)
-        conflicts = len(judged) - len(free)
-        return Outcomes(changed=len(free), changed_since=conflicts)
+        judged = MongoJudge(self.records, self.session, frozenset(self.taken)).judge(records)
+        self.archived = self.archive(Images(others=judged))
+        free = {identity(record.key) for record in judged if record.outcome == "restored"}
+        put_back(self.records, self.session, [one for one in records if identity(one.key) in free])
+        return Outcomes(changed=len(free), changed_since=len(judged) - len(free))
 
     def _find(self, condition: Filter, fields: Filter | None = None) -> Iterator[RawBSONDocument]:
         return iter(
@@ -105,13 +80,13 @@ class MongoBatch:
     def _missed(self, keys: list[Any], before: list[RawBSONDocument]) -> list[RecordOutcome]:
         if len(before) == len(keys):
             return []
-        matched = {_identity(record["_id"]) for record in before}
-        rest = [key for key in keys if _identity(key) not in matched]
+        matched = {identity(record["_id"]) for record in before}
+        rest = [key for key in keys if identity(key) not in matched]
         present = {
-            _identity(found["_id"]) for found in self._find({"_id": {"$in": rest}}, {"_id": 1})
+            identity(found["_id"]) for found in self._find({"_id": {"$in": rest}}, {"_id": 1})
         }
         return [
-            RecordOutcome(key, "changed_since" if _identity(key) in present else "gone")
+            RecordOutcome(key, "changed_since" if identity(key) in present else "gone")
             for key in rest
         ]
 
@@ -121,7 +96,7 @@ class MongoBatch:
         result = self.records.delete_many(
             {"$and": [{"_id": {"$in": keys}}, condition]}, session=self.session, hint=BY_KEY
         )
-        _require(result.deleted_count, len(keys))
+        require(result.deleted_count, len(keys))
 
     def _update(self, updates: Sequence[tuple[Any, Any]], condition: Filter) -> None:
         if not updates:
@@ -131,29 +106,7 @@ class MongoBatch:
             for before, written in updates
         ]
         result = self.records.bulk_write(operations, ordered=False, session=self.session)
-        _require(result.matched_count, len(updates))
-
-    def _put_back(self, records: list[RecordOutcome]) -> None:
-        deleted = [record for record in records if record.written is None]
-        if deleted:
-            self._insert(deleted)
-        operations = [
-            UpdateOne({"_id": record.key}, _reversal(record), hint=BY_KEY)
-            for record in records
-            if record.written is not None
-        ]
-        if operations:
-            result = self.records.bulk_write(operations, ordered=False, session=self.session)
-            _require(result.matched_count, len(operations))
-
-    def _insert(self, records: list[RecordOutcome]) -> None:
-        try:
-            self.records.insert_many([record.before for record in records], session=self.session)
-        except BulkWriteError as error:
-            first = error.details["writeErrors"][0]
-            if first["code"] != _DUPLICATE_KEY:
-                raise
-            raise KeyTaken(_identity(records[first["index"]].key)) from None
+        require(result.matched_count, len(updates))
 
 
 def _sorted(
@@ -172,51 +125,3 @@ def _sorted(
         else:
             failed.append(RecordOutcome(record["_id"], "failed", change.code))
     return Images(deleted=deleted, updated=updated), failed
-
-
-def _conflict(record: RecordOutcome, present: RawBSONDocument | None) -> str | None:
-    """Why a record cannot be put back, or None: a field, once written, must still be as written."""
-    if record.written is None:
-        return None if present is None else "key_taken"
-    if present is None:
-        return "gone"
-    as_written = all(
-        _same(value_at(present, name), value) for name, value in record.written.items()
-    )
-    return None if as_written else "changed_since"
-
-
-def _reversal(record: RecordOutcome) -> Filter:
-    was = {name: value_at(record.before, name) for name in record.written or {}}
-    absent = {name: "" for name, value in was.items() if value is MISSING}
-    present = {name: value for name, value in was.items() if value is not MISSING}
-    return {
-        **({"$set": present} if present else {}),
-        **({"$unset": absent} if absent else {}),
-    }
-
-
-MISSING = object()
-
-
-def value_at(record: Any, name: str) -> Any:
-    """The value at a dotted name, or `MISSING`."""
-    for part in name.split("."):
-        if not hasattr(record, "get"):
-            return MISSING
-        record = record.get(part, MISSING)
-    return record
-
-
-def _identity(key: Any) -> bytes:
-    return bson.encode({"": key})
-
-
-def _same(left: Any, right: Any) -> bool:
-    return left is not MISSING and _identity(left) == _identity(right)
-
-
-def _require(done: int, expected: int) -> None:
-    """In one snapshot the counts cannot differ; if they do, the transaction must not commit."""
-    if done != expected:
-        raise TargetConflict(f"{expected} records were to change and {done} did; nothing was kept.")

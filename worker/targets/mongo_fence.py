@@ -23,8 +23,10 @@ from pymongo.write_concern import WriteConcern
 from jobs.base import Outcomes
 from worker.errors import FenceLost, TargetConflict, TargetError, TargetUnreachable
 from worker.targets.base import Archive, ArchiveRef, Batch, BatchRecord
-from worker.targets.mongo_batch import BY_KEY, KeyTaken, MongoBatch
+from worker.targets.mongo_batch import MongoBatch
 from worker.targets.mongo_errors import translated
+from worker.targets.mongo_restore import KeyTaken
+from worker.targets.mongo_select import BY_KEY
 
 Document = Mapping[str, Any]
 
@@ -172,6 +174,11 @@ class MongoFence:
         return FenceLost(
             f"Attempt {self.attempt} of {self.name} was overtaken or closed; it must stop."
         )
+
+
+def committed(fences: Collection[Document], name: str) -> tuple[BatchRecord, ...]:
+    """See `Target.committed`."""
+    return _batches(fences.find_one({"_id": name}))
 
 
 def close_fence(fences: Collection[Document], name: str) -> tuple[BatchRecord, ...]:

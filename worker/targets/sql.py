@@ -19,6 +19,7 @@ from worker.targets.sql_catalog import look_up
 from worker.targets.sql_explain import Explain, alternatives, index_command, scans
 from worker.targets.sql_fence import SqlFence
 from worker.targets.sql_fences import SqlFences
+from worker.targets.sql_judge import SqlJudge
 from worker.targets.sql_rows import NativeRow, size_of
 from worker.targets.sql_select import compile_selector
 from worker.targets.sql_server import SqlServer, Transaction
@@ -117,6 +118,12 @@ class SqlTarget:
             max_bytes=max_bytes,
             archive=archive,
         )
+
+    def judge(self, collection: str) -> SqlJudge:
+        return SqlJudge(self._server, collection, self.where(collection))
+
+    def committed(self, name: str) -> tuple[BatchRecord, ...]:
+        return self._fences.committed(name)
 
     def close_fence(self, name: str) -> tuple[BatchRecord, ...]:
         return self._fences.close(name)

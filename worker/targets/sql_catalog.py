@@ -87,7 +87,7 @@ class Reference:
 def look_up(transaction: Transaction, where: str, collection: str) -> SqlTable:
     """Raise `CollectionMissing` or `TargetError` unless it is a table with a primary key."""
     dialect = transaction.dialect
-    columns = transaction.execute(_COLUMNS[dialect], [_named(dialect, collection)]).all()
+    columns = transaction.execute(_COLUMNS[dialect], [named(dialect, collection)]).all()
     if not columns:
         raise CollectionMissing(
             f"{where} does not exist; check `collection` in the policy and the database in "
@@ -115,7 +115,7 @@ def look_up(transaction: Transaction, where: str, collection: str) -> SqlTable:
 def references(transaction: Transaction, collection: str) -> list[Reference]:
     dialect = transaction.dialect
     found: defaultdict[tuple[int, str | None, str], list[tuple[str, str]]] = defaultdict(list)
-    for each in transaction.execute(_REFERENCES[dialect], [_named(dialect, collection)]):
+    for each in transaction.execute(_REFERENCES[dialect], [named(dialect, collection)]):
         found[each.id, each.schema, each.child].append((each.name, each.parent))
     return [
         Reference(
@@ -141,7 +141,8 @@ def _parts(dialect: str, collection: str) -> tuple[str | None, str]:
     return schema or None, name
 
 
-def _named(dialect: str, collection: str) -> dict[str, str]:
+def named(dialect: str, collection: str) -> dict[str, str]:
+    """The parameter by which the catalog is asked for a table."""
     if dialect == "sqlite":
         return {"name": collection}
     return {"name": quoted(*_parts(dialect, collection))}

@@ -58,6 +58,14 @@ class SqlFences:
         older = (FENCES.c.attempt < attempt) & not_(FENCES.c.closed)
         return self._stand_in(name, {"attempt": attempt}, older)
 
+    def committed(self, name: str) -> tuple[BatchRecord, ...]:
+        with self._server.reading(self._where, SECONDS, primary=True) as transaction:
+            if not inspect(transaction.connection).has_table(FENCES.name):
+                return ()
+            query = select(FENCES.c.batches).where(FENCES.c.name == name)
+            batches = transaction.execute(query).scalar_one_or_none()
+        return tuple(map(_batch, (batches or "").splitlines()))
+
     def close(self, name: str) -> tuple[BatchRecord, ...]:
         return self._stand_in(name, {"closed": True}, true()) or ()
 

@@ -32,20 +32,27 @@ class Restorer:
         """What became of each record: `restored`, or a `conflict` and why."""
         if self._transaction.dialect == "postgresql":
             self._transaction.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
-        codes: Codes = {
-            identity(record.key): "schema_changed" for record in records if self._is_foreign(record)
-        }
+        codes = self.judged(records)
         deleted = [record for record in records if record.written is None]
-        codes.update(self._taken(_free(deleted, codes)))
         codes.update(self._put_each(_free(deleted, codes), self._insert))
         updated = [record for record in records if record.written is not None]
-        codes.update(self._touched(_free(updated, codes)))
         codes.update(self._put_each(_free(updated, codes), self._reverse))
         return [
             RecordOutcome(record.key, "conflict" if code else "restored", code)
             for record in records
             for code in [codes.get(identity(record.key))]
         ]
+
+    def judged(self, records: Records) -> Codes:
+        """What reading the table tells; the database may still refuse a row for its constraints."""
+        codes: Codes = {
+            identity(record.key): "schema_changed" for record in records if self._is_foreign(record)
+        }
+        deleted = [record for record in records if record.written is None]
+        codes.update(self._taken(_free(deleted, codes)))
+        updated = [record for record in records if record.written is not None]
+        codes.update(self._touched(_free(updated, codes)))
+        return codes
 
     def _is_foreign(self, record: RecordOutcome) -> bool:
         """Whether a column that it had is there no longer."""

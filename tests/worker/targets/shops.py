@@ -181,7 +181,9 @@ class Hand:
         return done
 
     def undo(self, done: BatchRecord, name: str = "run/undo/0") -> BatchRecord:
+        """Take a batch back; what a preview says just before is what happens."""
         records = [record for record in self.archived(done) if record.outcome == "changed"]
+        preview = self.preview(done)
 
         def restore(batch: Batch) -> Outcomes:
             return batch.restore(records)
@@ -189,7 +191,20 @@ class Hand:
         with self.fence(name) as fence:
             fence.take(1)
             undone: BatchRecord = fence.batch(0, (0, 1), restore)
+        assert self.told(undone) == preview
         return undone
+
+    def preview(self, *batches: BatchRecord) -> dict[Any, tuple[str, str | None]]:
+        """What an undo would do with these batches, one after the other, and why."""
+        judge = self.target.judge(self.collection)
+        told: dict[Any, tuple[str, str | None]] = {}
+        for done in batches:
+            changed = [record for record in self.archived(done) if record.outcome == "changed"]
+            told |= {
+                tuple(one.key) if isinstance(one.key, list) else one.key: (one.outcome, one.code)
+                for one in judge.judge(changed)
+            }
+        return told
 
     def archived(self, done: BatchRecord) -> list[RecordOutcome]:
         return list(self.store.read(self.key, done.archive))

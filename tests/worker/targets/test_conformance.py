@@ -298,6 +298,46 @@ def test_what_was_edited_or_removed_since_is_a_conflict(shop: Shop, hand: Hand) 
     assert shop.products()[2]["stock"] == 9
 
 
+def test_a_written_value_that_another_record_took_since_is_a_conflict(
+    shop: Shop, hand: Hand
+) -> None:
+    shop.add(*({"id": n, "stock": -n, "sku": f"s-{n}"} for n in (1, 2)))
+    done = hand.change([1], NEGATIVE, writes(sku="ended", stock=0))
+    shop.add({"id": 20, "sku": "s-1"})
+    left = shop.products()
+    undone = hand.undo(done)
+    assert hand.told(undone) == {1: ("conflict", "key_taken")}
+    assert shop.products() == left
+
+
+def test_of_two_records_that_had_one_value_the_first_comes_back(shop: Shop, hand: Hand) -> None:
+    shop.add(*({"id": n, "stock": -n, "sku": f"s-{n}"} for n in (1, 2, 3)))
+    first = hand.change([1], NEGATIVE, deletes)
+    shop.edit(2, sku="s-1")
+    second = hand.change([2, 3], NEGATIVE, deletes, name="run/apply/1")
+    preview = hand.preview(first, second)
+    assert preview == {
+        1: ("restored", None),
+        2: ("conflict", "key_taken"),
+        3: ("restored", None),
+    }
+    told = [hand.told(hand.undo(done, f"run/undo/{n}")) for n, done in enumerate((first, second))]
+    assert {**told[0], **told[1]} == preview
+
+
+def test_a_preview_changes_nothing_and_reads_what_is_committed(shop: Shop, hand: Hand) -> None:
+    shop.add(*negatives(1, 2))
+    assert shop.target.committed("run/apply/0") == ()
+    done = hand.change([1, 2], NEGATIVE, deletes)
+    shop.add({"id": 2, "name": "another"})
+    left = shop.products()
+    assert hand.preview(done) == {1: ("restored", None), 2: ("conflict", "key_taken")}
+    assert shop.products() == left
+    assert shop.target.committed("run/apply/0") == (done,)
+    with hand.fence() as fence:
+        assert fence.take(2) == (done,)
+
+
 # The fence.
 
 

@@ -1,0 +1,158 @@
+"""Putting records back: what an undo judges, and what it writes.
+
+The judgement only reads. A preview asks for it through a handle that cannot write, an undo inside
+its transaction: so both say the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError
+
+from worker.errors import TargetConflict
+from worker.targets.base import RecordOutcome
+from worker.targets.mongo_select import BY_KEY, Filter
+from worker.targets.mongo_unique import MISSING, UniqueValues, unique_indexes
+from worker.targets.record_key import identity
+
+_DUPLICATE_KEY = 11000
+
+
+class KeyTaken(Exception):
+    """Another record holds a unique value of the one to put back; the transaction is gone."""
+
+    def __init__(self, identity: bytes) -> None:
+        super().__init__("a unique index holds this record's value")
+        self.identity = identity
+
+
+@dataclass
+class MongoJudge:
+    """Whether records can be put back; remembers the values that those before will take."""
+
+    records: Collection[RawBSONDocument]
+    session: ClientSession | None = None
+    taken: frozenset[bytes] = frozenset()
+    """Keys of which a write has revealed that a unique value is taken."""
+    _uniques: UniqueValues = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._uniques = UniqueValues(self.records, self.session, unique_indexes(self.records))
+
+    def judge(self, records: Sequence[RecordOutcome]) -> list[RecordOutcome]:
+        """See `Judge.judge`."""
+        changed = {identity(record.key): record for record in records}
+        present = {
+            identity(found["_id"]): found
+            for found in self.records.find(
+                {"_id": {"$in": [record.key for record in records]}},
+                session=self.session,
+                hint=BY_KEY,
+                batch_size=5000,
+            )
+        }
+        codes = {key: _conflict(record, present.get(key)) for key, record in changed.items()}
+        free = [key for key, code in codes.items() if code is None and key not in self.taken]
+        taken = self._uniques.taken(
+            [(key, self._after(changed[key], present.get(key))) for key in free],
+            {key: changed[key].written or {} for key in free if key in present},
+        )
+        for key in taken | self.taken & codes.keys():
+            codes[key] = "key_taken"
+        return [
+            RecordOutcome(changed[key].key, "conflict" if code else "restored", code)
+            for key, code in codes.items()
+        ]
+
+    def _after(self, record: RecordOutcome, present: RawBSONDocument | None) -> Any:
+        """The record as it would be."""
+        if present is None or record.written is None:
+            return record.before
+        options = self.records.codec_options.with_options(document_class=dict[str, Any])
+        after = bson.decode(present.raw, options)
+        for name in record.written:
+            _set(after, name.split("."), value_at(record.before, name))
+        return after
+
+
+def put_back(
+    records: Collection[RawBSONDocument],
+    session: ClientSession,
+    changed: Sequence[RecordOutcome],
+) -> None:
+    """Write what was judged free; raises `KeyTaken` if a unique index says otherwise."""
+    deleted = [record for record in changed if record.written is None]
+    written = [record for record in changed if record.written is not None]
+    try:
+        if deleted:
+            failing = deleted
+            records.insert_many([record.before for record in deleted], session=session)
+        if written:
+            failing = written
+            reversals = [
+                UpdateOne({"_id": record.key}, _reversal(record), hint=BY_KEY) for record in written
+            ]
+            done = records.bulk_write(reversals, session=session).matched_count
+            require(done, len(written))
+    except BulkWriteError as error:
+        first = error.details["writeErrors"][0]
+        if first["code"] != _DUPLICATE_KEY:
+            raise
+        raise KeyTaken(identity(failing[first["index"]].key)) from None
+
+
+def _conflict(record: RecordOutcome, present: RawBSONDocument | None) -> str | None:
+    """Why a record cannot be put back, or None: a field, once written, must still be as written."""
+    if record.written is None:
+        return None if present is None else "key_taken"
+    if present is None:
+        return "gone"
+    as_written = all(
+        _same(value_at(present, name), value) for name, value in record.written.items()
+    )
+    return None if as_written else "changed_since"
+
+
+def _reversal(record: RecordOutcome) -> Filter:
+    was = {name: value_at(record.before, name) for name in record.written or {}}
+    absent = {name: "" for name, value in was.items() if value is MISSING}
+    present = {name: value for name, value in was.items() if value is not MISSING}
+    return {
+        **({"$set": present} if present else {}),
+        **({"$unset": absent} if absent else {}),
+    }
+
+
+def value_at(record: Any, name: str) -> Any:
+    """The value at a dotted name, or `MISSING`."""
+    for part in name.split("."):
+        if not hasattr(record, "get"):
+            return MISSING
+        record = record.get(part, MISSING)
+    return record
+
+
+def _set(record: dict[str, Any], parts: Sequence[str], value: Any) -> None:
+    *way, last = parts
+    for part in way:
+        record = record.setdefault(part, {})
+    if value is MISSING:
+        record.pop(last, None)
+    else:
+        record[last] = value
+
+
+def _same(left: Any, right: Any) -> bool:
+    return left is not MISSING and identity(left) == identity(right)
+
+
+def require(done: int, expected: int) -> None:
+    """In one snapshot the counts cannot differ; if they do, the transaction must not commit."""
+    if done != expected:
+        raise TargetConflict(f"{expected} records were to change and {done} did; nothing was kept.")
