@@ -99,7 +99,7 @@ def _bench(folder: Path, rows: int | None) -> Iterator[Bench]:
         stack.callback(database.close)
         migrate.upgrade(database)
         engine = bootstrap.open_engine(settings, database, identity.claimed(), inline=True)
-        stack.callback(engine.target.close)
+        stack.callback(engine.close)
         raw: CodecOptions[RawBSONDocument] = CodecOptions(RawBSONDocument, tz_aware=True)
         records = client.get_default_database().with_options(codec_options=raw)["salesData"]
         supervisor = stack.enter_context(_workers(folder))

@@ -98,7 +98,7 @@ class Warning(Vocabulary):  # noqa: A001 - the policy's word for it, never used 
 class RecordOptions(PolicyOptions):
     """What every job that changes records of one collection needs to know."""
 
-    target: Literal["mongo"] = "mongo"
+    target: Literal["mongo", "sql"] = "mongo"
     collection: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
     unless: Selector | None = None
     dated_by: FieldName | None = None

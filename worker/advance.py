@@ -181,9 +181,9 @@ def _expire(engine: Engine, run_id: int) -> None:
 def _destroy(engine: Engine, run_id: int) -> None:
     """Past its time: objects, keys, samples and fences go; the run's key goes last copy and all."""
     with engine.database.transaction() as session:
-        token = runs.get(session, run_id).token
-    engine.archive.destroy(token)
-    engine.target.forget(token + "/")
+        run = runs.get(session, run_id)
+    engine.archive.destroy(run.token)
+    engine.target_of_run(run).forget(run.token + "/")
     with engine.database.transaction() as session:
         run = runs.get(session, run_id, lock=True)
         run.key = None

@@ -111,7 +111,7 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
     work, chunk = _load(engine, claim)
     largest = 1 if claim.direction == "undo" else work.policy.batch.records
     progress.size = largest
-    with engine.target.fence(
+    with engine.target_of(work.options).fence(
         claim.fence,
         work.options.collection,
         work.as_of,
@@ -174,10 +174,11 @@ def _load(engine: Engine, claim: Claim) -> tuple[Work, Chunk]:
 
 def _look_again(engine: Engine, work: Work) -> None:
     """Before a chunk: the collection and its index are there, and the plan is no larger a part."""
-    engine.target.check(work.options.collection, work.selector, work.as_of)
+    target = engine.target_of(work.options)
+    target.check(work.options.collection, work.selector, work.as_of)
     with engine.database.transaction() as session:
         changed = claims.totals(session, work.run.id).changed
-    population = engine.target.population_now(work.options.collection)
+    population = target.population_now(work.options.collection)
     guards.check_again(work.policy.guards, work.run.planned, changed, population)
 
 

@@ -11,7 +11,7 @@ from worker.engine import Engine
 from worker.identity import Actor
 from worker.keys import Keyring
 from worker.settings import Settings
-from worker.targets.mongo import MongoTarget
+from worker.targets.kinds import open_targets
 
 
 def open_database(settings: Settings) -> Database:
@@ -34,12 +34,9 @@ def open_engine(
     gc.set_threshold(50_000, 20, 20)
     archive = ArchiveStore(settings.need("archive_url"))
     keyring = Keyring.from_settings(settings)
-    read_url = settings.mongo_read_url
     return Engine(
         database=database,
-        target=MongoTarget(
-            settings.need("mongo_url"), read_url.get_secret_value() if read_url else None
-        ),
+        targets=open_targets(settings),
         archive=archive,
         keyring=keyring,
         actor=actor or identity.service("worker"),

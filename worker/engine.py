@@ -1,7 +1,7 @@
 """What the engine's rooms share: connections, keys, the clock and who is working."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import cast
@@ -11,13 +11,14 @@ from policies.models import Policy, RecordOptions
 from policies.selectors import Selector
 from worker.archive import ArchiveStore
 from worker.database import Database
-from worker.errors import ArchiveExpired
+from worker.errors import ArchiveExpired, TargetMissing
 from worker.identity import Actor
 from worker.keys import Keyring, RunKey
 from worker.narrowing import narrowed
-from worker.registry import frozen_policy, job_of
+from worker.registry import frozen_policy, frozen_target, job_of
 from worker.tables import Run
-from worker.targets.mongo import MongoTarget
+from worker.targets.base import Target
+from worker.targets.kinds import KINDS
 
 
 def system_clock() -> datetime:
@@ -29,7 +30,8 @@ class Engine:
     """Everything a process needs to plan, apply, verify and undo."""
 
     database: Database
-    target: MongoTarget
+    targets: Mapping[str, Target]
+    """By kind: those whose URL is set."""
     archive: ArchiveStore
     keyring: Keyring
     actor: Actor
@@ -39,6 +41,24 @@ class Engine:
     clock: Callable[[], datetime] = system_clock
     draining: threading.Event = field(default_factory=threading.Event)
     """Set when this process must stop: claims are given back after the batch that runs."""
+
+    def target_of(self, options: RecordOptions) -> Target:
+        """Where the policy's records are; raises `TargetMissing`, which names the setting."""
+        return self._target(options.target)
+
+    def target_of_run(self, run: Run) -> Target:
+        """The same by the run's frozen text, even if its policy can be read no longer."""
+        return self._target(frozen_target(run.policy_text))
+
+    def close(self) -> None:
+        """End the connections to the targets; the control database is its opener's."""
+        for target in self.targets.values():
+            target.close()
+
+    def _target(self, kind: str) -> Target:
+        if kind not in self.targets:
+            raise TargetMissing(KINDS[kind].unset)
+        return self.targets[kind]
 
 
 @dataclass(frozen=True)

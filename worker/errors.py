@@ -69,6 +69,13 @@ class TargetError(TendError):
     code = "target"
 
 
+class TargetMissing(TargetError):
+    """No URL is set for the kind of database that the policy names."""
+
+    code = "target_missing"
+    exit_code = 2
+
+
 class TargetUnreachable(TargetError):
     """The target does not answer; the work is tried again later."""
 

@@ -1,4 +1,4 @@
-"""The summary of a finished run in the application's own `auditlogs`, upserted by run id."""
+"""The summary of a finished run in its application's own log, if it has one: by the run's id."""
 
 from sqlalchemy import update
 
@@ -28,7 +28,7 @@ def mirror(engine: Engine, run_id: int) -> None:
         "cutoffDate": run.cutoff,
         "environment": run.environment,
     }
-    engine.target.mirror(f"tend:{run.token}", job.mirror_action, details, at)
+    engine.target_of_run(run).mirror(f"tend:{run.token}", job.mirror_action, details, at)
     with engine.database.transaction() as session:
         session.execute(
             update(Run)

@@ -78,13 +78,12 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
     moments = cutoffs(work.selector, work.as_of)
     dated_by = work.options.dated_by or next(iter(moments), None)
     survey = Survey(run.id, dated_by)
-    engine.target.ping()
-    context = PlanContext(
-        work.as_of, engine.target.reader(work.options.collection, work.as_of, scan=scan)
-    )
+    target = engine.target_of(work.options)
+    target.ping()
+    context = PlanContext(work.as_of, target.reader(work.options.collection, work.as_of, scan=scan))
     found = work.job.plan(context, work.policy, work.selector)
     with _lease_kept(engine, run), ThreadPoolExecutor(1) as beside:
-        counting = beside.submit(engine.target.population, work.options.collection)
+        counting = beside.submit(target.population, work.options.collection)
         digest = _store_plan(engine, work, survey, found)
         population, is_exact = _population(engine, work, survey.planned, counting)
     preview = {
@@ -127,7 +126,8 @@ def _population(
     except DeadlineExceeded:
         percent = work.policy.guards.max_percent
         enough = math.ceil(100 * planned / percent) + 1 if percent else planned + 1
-        return engine.target.population_at_least(work.options.collection, enough), False
+        target = engine.target_of(work.options)
+        return target.population_at_least(work.options.collection, enough), False
 
 
 def _store_plan(engine: Engine, work: Work, survey: Survey, found: Iterator[Item]) -> str:
@@ -231,9 +231,10 @@ def _renew(session: Session, run: Run) -> None:
 def _warnings(engine: Engine, work: Work) -> list[dict[str, Any]]:
     """How many planned records look like each of the policy's warnings."""
     found = []
+    target = engine.target_of(work.options)
     for warning in work.options.warnings:
         selector = AllOf(all=(work.selector, warning.when))
-        count = engine.target.count(work.options.collection, selector, work.as_of)
+        count = target.count(work.options.collection, selector, work.as_of)
         if count:
             found.append({"records": count, "say": warning.say})
     return found
@@ -253,7 +254,7 @@ def _estimate(engine: Engine, work: Work, planned: int) -> dict[str, Any]:
     if past and changed and past.finished_at and past.applying_at:
         took = (past.finished_at - past.applying_at).total_seconds()
         seconds = round(planned * took / changed, 1)
-    size = engine.target.average_size(work.options.collection)
+    size = engine.target_of(work.options).average_size(work.options.collection)
     return {"seconds": seconds, "archive_bytes_at_most": planned * size}
 
 

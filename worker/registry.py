@@ -60,6 +60,11 @@ def frozen_policy(text: str) -> Policy:
     return frozen.model_copy(update={"options": options})
 
 
+def frozen_target(text: str) -> str:
+    """The kind of target in the text a run was frozen with."""
+    return str(json.loads(text)["options"]["target"])
+
+
 class Policies:
     """Every policy of this process, by name."""
 

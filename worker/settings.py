@@ -74,6 +74,12 @@ def mongo_database(url: str) -> str | None:
     return database
 
 
+def sql_database(url: str) -> tuple[str, str | None]:
+    """The kind of database that a SQL URL names, and which one on its server."""
+    made = make_url(url)
+    return made.get_backend_name(), made.database
+
+
 def _keys(secret: SecretStr) -> SecretStr:
     for position, key in enumerate(secret.get_secret_value().split(","), start=1):
         try:
@@ -147,6 +153,11 @@ class Settings(BaseSettings):
         description="the SQL database to tend, SQLite or PostgreSQL",
         examples=["postgresql://tend@db.internal/peakbeyond"],
     )
+    sql_read_url: SqlUrl | None = Field(
+        default=None,
+        description="the same database for a user who cannot write, used for planning",
+        examples=["postgresql://tend-reader@db.internal/peakbeyond"],
+    )
     archive_url: SecretStr | None = Field(
         default=None,
         description="a folder or an object store that every worker sees",
@@ -177,16 +188,17 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.env == "production" and self.keys is None:
-            raise ValueError(f"{_not_set('keys')[:-1]}; TEND_ENV=production requires it.")
-        if self.mongo_url is not None and self.mongo_read_url is not None:
-            names = {
-                mongo_database(url.get_secret_value())
-                for url in (self.mongo_url, self.mongo_read_url)
-            }
-            if len(names) > 1:
+            raise ValueError(f"{not_set('keys')[:-1]}; TEND_ENV=production requires it.")
+        for kind, url, read_url, database in (
+            ("MONGO", self.mongo_url, self.mongo_read_url, mongo_database),
+            ("SQL", self.sql_url, self.sql_read_url, sql_database),
+        ):
+            if url is None or read_url is None:
+                continue
+            if database(url.get_secret_value()) != database(read_url.get_secret_value()):
                 raise ValueError(
-                    "TEND_MONGO_READ_URL names another database than TEND_MONGO_URL; plans must "
-                    "be made from the data they will change."
+                    f"TEND_{kind}_READ_URL names another database than TEND_{kind}_URL; plans "
+                    "must be made from the data they will change."
                 )
         return self
 
@@ -209,7 +221,7 @@ class Settings(BaseSettings):
         """The setting's value. Raises `SettingError`, which says what to put there, if unset."""
         secret: SecretStr | None = getattr(self, name)
         if secret is None:
-            raise SettingError(_not_set(name))
+            raise SettingError(not_set(name))
         return secret.get_secret_value()
 
     @property
@@ -217,11 +229,12 @@ class Settings(BaseSettings):
         return _split(self.policy_dir)
 
 
-def _variable(name: str) -> str:
+def variable(name: str) -> str:
+    """What the environment calls a setting."""
     return "SENTRY_DSN" if name.upper() == "SENTRY_DSN" else f"TEND_{name.upper()}"
 
 
-VARIABLES = {_variable(name): name for name in Settings.model_fields} | {
+VARIABLES = {variable(name): name for name in Settings.model_fields} | {
     "TEND_TOKEN": None,
     "TEND_REVISION": None,
     "TEND_ANCHOR_URL": None,
@@ -229,13 +242,15 @@ VARIABLES = {_variable(name): name for name in Settings.model_fields} | {
 """Every variable that may be set, and the field that it fills, if any."""
 
 
-def _example(name: str) -> str:
+def example(name: str) -> str:
+    """What a setting may look like."""
     return str((Settings.model_fields[name].examples or [""])[0])
 
 
-def _not_set(name: str) -> str:
+def not_set(name: str) -> str:
+    """What to say of a setting that something needs."""
     description = Settings.model_fields[name].description
-    return f"{_variable(name)} is not set: put {description} there, such as {_example(name)}."
+    return f"{variable(name)} is not set: put {description} there, such as {example(name)}."
 
 
 def _unknown(variable: str) -> str:
@@ -249,7 +264,7 @@ def _sentence(error: ValidationError) -> str:
     what = str(first.get("ctx", {}).get("error", first["msg"]))
     if not first["loc"]:
         return what
-    variable = _variable(str(first["loc"][0]))
+    named = variable(str(first["loc"][0]))
     if what.startswith(("String should", "Input should")):
         what = f"is not allowed: {what[0].lower()}{what[1:]}"
-    return f"{variable} {what}; an example is {_example(VARIABLES[variable] or '')}."
+    return f"{named} {what}; an example is {example(VARIABLES[named] or '')}."

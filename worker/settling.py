@@ -17,10 +17,10 @@ from worker.tables import Chunk
 def settle(engine: Engine, run_id: int, actor: Actor) -> None:
     """After this no batch of the run commits, and its counts are exactly those of its fences."""
     with engine.database.transaction() as session:
-        token = runs.get(session, run_id).token
+        run = runs.get(session, run_id)
         numbers = unsettled(session, run_id)
     for number in numbers:
-        batches = engine.target.close_fence(f"{token}/apply/{number}")
+        batches = engine.target_of_run(run).close_fence(f"{run.token}/apply/{number}")
         with engine.database.transaction() as session:
             run = runs.get(session, run_id, lock=True)
             chunk = session.get_one(Chunk, (run_id, "apply", number), with_for_update=True)

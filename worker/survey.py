@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -89,7 +89,7 @@ class Survey:
     def _date(self, items: Sequence[Item]) -> None:
         name = self.dated_by
         found = [_birth(item.key) if name is None else item.fields.get(name) for item in items]
-        moments = [moment for moment in found if isinstance(moment, datetime)]
+        moments = [_moment(value) for value in found if isinstance(value, date)]
         if moments:
             oldest, newest = min(moments), max(moments)
             self.oldest = min(self.oldest or oldest, oldest)
@@ -107,9 +107,16 @@ def _birth(key: Any) -> datetime | None:
     return key.generation_time if isinstance(key, ObjectId) else None
 
 
+def _moment(value: date) -> datetime:
+    """A day stands for its beginning in UTC."""
+    return value if isinstance(value, datetime) else datetime.combine(value, time(), UTC)
+
+
 def _number(value: Any) -> Decimal | None:
     if isinstance(value, Decimal128):
         return value.to_decimal()
+    if isinstance(value, Decimal):
+        return value if value.is_finite() else None
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return Decimal(str(value))
     return None

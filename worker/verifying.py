@@ -64,6 +64,7 @@ def _remaining(engine: Engine, work: Work) -> dict[str, Any]:
     A total that takes too long to count is `at_least` what can be explained.
     """
     collection = work.options.collection
+    target = engine.target_of(work.options)
     left = {"failed": 0, "changed_since": 0}
     with engine.database.transaction() as session:
         archives = _with_exceptions(session, work.run.id)
@@ -74,12 +75,10 @@ def _remaining(engine: Engine, work: Work) -> dict[str, Any]:
                 keys[record.outcome].append(record.key)
         for outcome, those in keys.items():
             if those:
-                left[outcome] += engine.target.count_of(
-                    collection, work.selector, work.as_of, those
-                )
+                left[outcome] += target.count_of(collection, work.selector, work.as_of, those)
     explained = sum(left.values())
     try:
-        total = engine.target.count(collection, work.selector, work.as_of)
+        total = target.count(collection, work.selector, work.as_of)
     except DeadlineExceeded:
         return {"total": explained, "at_least": True, **left, "not_planned": None}
     return {"total": total, "at_least": False, **left, "not_planned": total - explained}

@@ -16,6 +16,7 @@ from tests.docs.pages import PAGES, ROOT, blocks
 from tests.worker.scenario import NOW, Scenario, old, purge
 from worker import claims, supervise
 from worker.targets.base import ArchiveRef, Images
+from worker.targets.mongo_fence import MongoFence
 
 PAGE = PAGES["docs/deploying.md"]
 PROCFILE = dict(re.findall(r"^(\w+): (.*)$", (ROOT / "Procfile").read_text(), re.MULTILINE))
@@ -69,7 +70,8 @@ def _die_at_work(scenario: Scenario, run_id: int) -> ClientSession:
     engine = scenario.engine
     dead = claims.claim(engine.database, run_id, "a worker that dies", engine.actor)
     assert dead is not None
-    fence = engine.target.fence(dead.fence, "salesData", NOW, 1_000, _unused)
+    fence = engine.targets["mongo"].fence(dead.fence, "salesData", NOW, 1_000, _unused)
+    assert isinstance(fence, MongoFence)
     fence.take(dead.attempt)
     standing = scenario.shop.tend_fences.find_one({"_id": dead.fence})
     assert standing is not None

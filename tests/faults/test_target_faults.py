@@ -56,7 +56,7 @@ def planned(scenario: Scenario) -> int:
 
 
 def with_target(scenario: Scenario, target: MongoTarget) -> Scenario:
-    return replace(scenario, engine=replace(scenario.engine, target=target))
+    return replace(scenario, engine=replace(scenario.engine, targets={"mongo": target}))
 
 
 def assert_exact(scenario: Scenario, run_id: int) -> None:

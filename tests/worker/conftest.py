@@ -9,11 +9,8 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from pymongo.database import Database as MongoDatabase
 
-from tests.worker.scenario import Clock, Scenario
-from worker import identity
-from worker.archive import ArchiveStore
+from tests.worker.scenario import Clock, Scenario, inline_engine
 from worker.database import Database
-from worker.engine import Engine
 from worker.keys import Keyring
 from worker.settings import Settings
 from worker.tables import Table
@@ -54,15 +51,6 @@ def scenario(
             mongo_database[collection].create_index(name)
     target = MongoTarget(mongo_url, mongo_read_url)
     clock = Clock()
-    engine = Engine(
-        database=control,
-        target=target,
-        archive=ArchiveStore(f"file://{tmp_path}/archive"),
-        keyring=keyring,
-        actor=identity.service("worker"),
-        worker="this test",
-        is_inline=True,
-        clock=clock,
-    )
+    engine = inline_engine(control, {"mongo": target}, keyring, tmp_path, clock)
     yield Scenario(engine, mongo_database, clock)
     target.close()

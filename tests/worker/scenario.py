@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -10,13 +11,17 @@ from pymongo.database import Database as MongoDatabase
 from sqlalchemy import select, update
 
 from policies.models import Policy
-from worker import advance, operations, runs
+from worker import advance, identity, operations, runs
+from worker.archive import ArchiveStore
 from worker.audit.entries import canonical
+from worker.database import Database
 from worker.engine import Engine
 from worker.identity import Actor
+from worker.keys import Keyring
 from worker.operations import Person
 from worker.registry import frozen_policy
 from worker.tables import Chunk, Entry, Run
+from worker.targets.base import Target
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(
     RawBSONDocument, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
@@ -118,6 +123,21 @@ class Scenario:
         """Every record by its key, to the byte."""
         raw = self.shop.with_options(codec_options=RAW)[collection]
         return {record["_id"]: bytes(record.raw) for record in raw.find()}
+
+
+def inline_engine(
+    database: Database, targets: dict[str, Target], keyring: Keyring, folder: Path, clock: Clock
+) -> Engine:
+    return Engine(
+        database=database,
+        targets=targets,
+        archive=ArchiveStore(f"file://{folder}/archive"),
+        keyring=keyring,
+        actor=identity.service("worker"),
+        worker="this test",
+        is_inline=True,
+        clock=clock,
+    )
 
 
 def old(days: float) -> datetime:

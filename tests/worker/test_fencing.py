@@ -12,7 +12,7 @@ from tests.worker.scenario import NOW, TESTER, Scenario, old, purge
 from worker import advance, applying, claims, operations
 from worker.claims import Claim
 from worker.errors import ClaimLost, TargetUnreachable
-from worker.targets.base import ArchiveRef, Images
+from worker.targets.base import ArchiveRef, Fence, Images
 from worker.targets.mongo_batch import MongoBatch
 from worker.targets.mongo_fence import MongoFence
 
@@ -33,11 +33,12 @@ def claim(scenario: Scenario, run_id: int) -> Claim:
     return claimed
 
 
-def fence_of(scenario: Scenario, held: Claim) -> MongoFence:
+def fence_of(scenario: Scenario, held: Claim) -> Fence:
     def archive(_: Images) -> ArchiveRef:
         raise AssertionError("nothing is written through this fence")
 
-    return scenario.engine.target.fence(held.fence, "salesData", NOW, 1_000_000, archive)
+    target = scenario.engine.targets["mongo"]
+    return target.fence(held.fence, "salesData", NOW, 1_000_000, archive)
 
 
 @contextmanager

@@ -72,6 +72,7 @@ def test_a_postgresql_url_names_the_installed_driver(
         ("TEND_DATABASE_URL", f"postgresql://tend:{SECRET}@db:port/tend"),
         ("TEND_DATABASE_URL", "sqlite://"),
         ("TEND_SQL_URL", SECRET),
+        ("TEND_SQL_READ_URL", f"mysql://tend:{SECRET}@db/tend"),
         ("TEND_REDIS_URL", f"http://:{SECRET}@redis/5"),
         ("TEND_REDIS_URL", f"redis://:{SECRET}@redis:port/5"),
         ("TEND_REDIS_URL", "redis:///5"),
@@ -119,6 +120,17 @@ def test_planning_from_another_database_than_the_one_to_change_is_refused(
     assert sentence.startswith("TEND_MONGO_READ_URL names another database")
 
 
+@pytest.mark.parametrize("url", ["postgres://reader@standby/staging", "sqlite:///peakbeyond"])
+def test_planning_from_another_sql_database_is_refused_too(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("TEND_SQL_URL", "postgresql://tend@primary/peakbeyond")
+    sentence = refusal(monkeypatch, "TEND_SQL_READ_URL", url)
+    assert sentence.startswith("TEND_SQL_READ_URL names another database than TEND_SQL_URL")
+    monkeypatch.setenv("TEND_SQL_READ_URL", "postgres://reader@standby/peakbeyond")
+    assert Settings.load().sql_read_url is not None
+
+
 def test_a_missing_setting_says_what_to_put_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEND_MONGO_URL", "")
     with pytest.raises(SettingError, match=r"^TEND_MONGO_URL is not set: .*, such as mongodb://"):
@@ -157,6 +169,7 @@ def test_no_secret_shows_when_settings_are_printed(monkeypatch: pytest.MonkeyPat
         "TEND_MONGO_URL": f"mongodb://tend:{SECRET}@mongo/ordernimbus",
         "TEND_MONGO_READ_URL": f"mongodb://reader:{SECRET}@mongo/ordernimbus",
         "TEND_SQL_URL": f"postgresql://tend:{SECRET}@db/tend",
+        "TEND_SQL_READ_URL": f"postgresql://reader:{SECRET}@db/tend",
         "TEND_ARCHIVE_URL": f"ftp://tend:{SECRET}@store/tend",
         "TEND_KEYS": key,
         "SENTRY_DSN": f"https://{SECRET}@sentry.example/1",

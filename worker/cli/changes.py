@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from policies.errors import TendError
-from policies.models import Policy
+from policies.models import Policy, RecordOptions
 from worker import operations
 from worker import runs as store
 from worker.cli import context, endings, options, output, plans, working
@@ -42,6 +42,12 @@ class Desk:
     inline: bool
     wait: bool
     as_json: bool
+
+    def reach(self, run_id: int) -> None:
+        """If the work is this process's, complain before it is asked for."""
+        if self.engine is not None:
+            with self.database.transaction() as session:
+                self.engine.target_of_run(store.get(session, run_id))
 
     def go_on(self, run_id: int) -> None:
         """What was asked is on record: do it, or wake the workers and perhaps watch them."""
@@ -103,6 +109,8 @@ def run(
             _ask(desk, desk.engine, run_id, wanted)
             operations.apply(desk.database, run_id, wanted, person, inline=inline)
         else:
+            if desk.engine is not None:
+                desk.engine.target_of(cast(RecordOptions, wanted.options))
             run_id = operations.request(
                 desk.database,
                 wanted,
@@ -128,6 +136,7 @@ def apply(
     person = context.person(reason, on_behalf_of)
     with _desk(person, inline=inline, wait=wait, as_json=as_json) as desk:
         run_id = store.parse_id(run)
+        desk.reach(run_id)
         name = document_of(desk.database, run_id)["policy"]
         today = context.load_policies(desk.settings).get(name).policy
         operations.apply(desk.database, run_id, today, person, inline=inline)
@@ -147,6 +156,7 @@ def resume(
     person = context.person(reason, on_behalf_of)
     with _desk(person, inline=inline, wait=wait, as_json=as_json) as desk:
         run_id = store.parse_id(run)
+        desk.reach(run_id)
         operations.resume(desk.database, run_id, person, inline=inline)
         desk.go_on(run_id)
         desk.finish(run_id)
@@ -164,6 +174,7 @@ def undo(
     person = context.person(reason, on_behalf_of)
     with _desk(person, inline=inline, wait=wait, as_json=as_json) as desk:
         run_id = store.parse_id(run)
+        desk.reach(run_id)
         operations.undo(desk.database, run_id, person, inline=inline)
         desk.go_on(run_id)
         _finish_undo(desk, run_id)

@@ -13,6 +13,7 @@ from worker.masking import contains_email
 from worker.operations import Person
 from worker.registry import Policies
 from worker.settings import Settings
+from worker.targets.kinds import kinds_set
 
 
 def load_settings() -> Settings:
@@ -36,7 +37,7 @@ def control(settings: Settings) -> Iterator[Database]:
 
 def need_target(settings: Settings) -> None:
     """Raise `SettingError` unless everything is set that changing data takes."""
-    settings.need("mongo_url")
+    kinds_set(settings)
     ArchiveStore(settings.need("archive_url"))
     Keyring.from_settings(settings)
 

@@ -14,6 +14,7 @@ from worker.cli.output import heading
 from worker.database import Database
 from worker.errors import DatabaseUnreachable
 from worker.settings import Settings
+from worker.targets.kinds import served
 
 
 def migrate(as_json: options.Json = False) -> None:
@@ -44,7 +45,7 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
     settings = Settings.load()
     logs.configure(settings)
     sentry.start(settings, "scheduler")
-    policies = [loaded.policy for loaded in context.load_policies(settings)]
+    policies = served(settings, [loaded.policy for loaded in context.load_policies(settings)])
     broker = queue.connect(settings.need("redis_url"))
     with closing(bootstrap.open_database(settings)) as database:
         scheduling.run(

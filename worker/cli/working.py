@@ -38,7 +38,7 @@ def inline_engine(settings: Settings, db: Database, person: Person) -> Iterator[
     try:
         yield engine
     finally:
-        engine.target.close()
+        engine.close()
 
 
 def drive(engine: Engine, run_id: int, *, scan: bool = False) -> None:
@@ -92,7 +92,9 @@ def tidy(engine: Engine, run_id: int) -> None:
         advance.tidy(engine, run_id)
     except Exception as error:
         log.warning("summary not mirrored", run=run_id, why=safe_text(error), exc_info=error)
-        output.say(f"The summary of r-{run_id} is not in auditlogs yet: {safe_text(error)}")
+        output.say(
+            f"The summary of r-{run_id} is not in the application's log yet: {safe_text(error)}"
+        )
 
 
 def _one_slice(engine: Engine, seen: Glance, signals: "Signals", *, scan: bool) -> None:

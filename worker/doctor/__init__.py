@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from policies.errors import TendError
-from worker.doctor import control, doorbell, mongo, policies, storage
+from worker.doctor import control, doorbell, policies, storage, targets
 from worker.doctor.check import Check, Site, Status, Verdict, failed
 from worker.logs import safe_text
 
@@ -29,7 +29,7 @@ def examine(site: Site, seconds: float = SECONDS) -> list[Finding]:
         *control.CHECKS,
         *storage.CHECKS,
         *doorbell.CHECKS,
-        *mongo.CHECKS,
+        *targets.checks(site),
         *policies.of_each_policy(site),
     ]
     found: dict[str, Verdict] = {}

@@ -1,6 +1,6 @@
 """What a check is: one look at one thing, and one sentence about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -50,6 +50,12 @@ def warning(says: str) -> Verdict:
 
 def failed(says: str) -> Verdict:
     return Verdict("failed", says)
+
+
+def listed(things: Sequence[str]) -> str:
+    """The first three, and how many more."""
+    more = f" and {len(things) - 3} more" if len(things) > 3 else ""
+    return ", ".join(things[:3]) + more
 
 
 def compare_clocks(site: Site, whose: str, ask: Callable[[], datetime]) -> Verdict:

@@ -14,6 +14,7 @@ from worker.doctor.check import (
     Verdict,
     compare_clocks,
     failed,
+    listed,
     ok,
     warning,
 )
@@ -84,7 +85,7 @@ def _user(site: Site) -> Verdict:
         if action not in _allowed(privileges, str(mongo_database(url)), collection)
     ]
     if lacks:
-        return failed(f"The user in TEND_MONGO_URL lacks {_listed(lacks)}; grant it readWrite.")
+        return failed(f"The user in TEND_MONGO_URL lacks {listed(lacks)}; grant it readWrite.")
     return ok("The user in TEND_MONGO_URL may do what the policies, fences and mirror need.")
 
 
@@ -105,19 +106,21 @@ def _read_user(site: Site) -> Verdict:
     writes = [
         f"{action} on {name}" for name in allowed for action in _WRITES if action in allowed[name]
     ]
-    blind = [f"find on {name}" for name in collections(site) if "find" not in allowed[name]]
+    blind = [
+        f"find on {name}" for name in collections(site, "mongo") if "find" not in allowed[name]
+    ]
     if blind:
-        return failed(f"The user in TEND_MONGO_READ_URL lacks {_listed(blind)}; grant it read.")
+        return failed(f"The user in TEND_MONGO_READ_URL lacks {listed(blind)}; grant it read.")
     if writes:
         return warning(
-            f"The user in TEND_MONGO_READ_URL may write ({_listed(writes)}); grant it read alone."
+            f"The user in TEND_MONGO_READ_URL may write ({listed(writes)}); grant it read alone."
         )
     return ok("The user in TEND_MONGO_READ_URL reads and cannot write.")
 
 
 def _touched(site: Site) -> tuple[str, ...]:
     """What the policies change, and what Tend writes beside it."""
-    return tuple(dict.fromkeys((*collections(site), COLLECTION, "auditlogs")))
+    return tuple(dict.fromkeys((*collections(site, "mongo"), COLLECTION, "auditlogs")))
 
 
 def _authorized(url: str) -> tuple[list[Any], list[Privilege] | None]:
@@ -147,11 +150,6 @@ def _covers(resource: Mapping[str, Any], database: str, collection: str) -> bool
     if resource.get("anyResource"):
         return True
     return resource.get("db") in ("", database) and resource.get("collection") in ("", collection)
-
-
-def _listed(things: list[str]) -> str:
-    more = f" and {len(things) - 3} more" if len(things) > 3 else ""
-    return ", ".join(things[:3]) + more
 
 
 CHECKS = (

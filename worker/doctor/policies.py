@@ -11,27 +11,31 @@ from policies.errors import PolicyError
 from policies.models import Policy, RecordOptions
 from worker.doctor.check import CONNECT_SECONDS, Check, Site, Verdict, ok
 from worker.registry import Policies, job_of
-from worker.targets.mongo import MongoTarget
+from worker.settings import variable
+from worker.targets.kinds import KINDS, kind_of
 
 
 def of_each_policy(site: Site) -> Iterator[Check]:
-    """A check for each policy that works on a collection."""
-    for policy in _record_policies(site):
-        yield Check(f"policy:{policy.name}", "TEND_MONGO_URL", partial(_served, policy))
+    """A check for each policy that works on a collection of a target that is set."""
+    for name, kind in KINDS.items():
+        if kind.is_set(site.settings):
+            for policy in of_kind(site, name):
+                yield Check(f"policy:{policy.name}", variable(kind.url), partial(_served, policy))
 
 
-def collections(site: Site) -> tuple[str, ...]:
-    """Every collection that a policy works on."""
-    options = (cast(RecordOptions, policy.options) for policy in _record_policies(site))
+def collections(site: Site, kind: str) -> tuple[str, ...]:
+    """Every collection of this kind of target that a policy works on."""
+    options = (cast(RecordOptions, policy.options) for policy in of_kind(site, kind))
     return tuple(dict.fromkeys(each.collection for each in options))
 
 
-def _record_policies(site: Site) -> list[Policy]:
+def of_kind(site: Site, kind: str) -> list[Policy]:
+    """The policies that work on this kind of target."""
     try:
         loaded = Policies.load(site.settings.policy_directories)
     except PolicyError:
         return []  # the check of the policies says why
-    return [each.policy for each in loaded if isinstance(each.policy.options, RecordOptions)]
+    return [each.policy for each in loaded if kind_of(each.policy) == kind]
 
 
 def _load(site: Site) -> Verdict:
@@ -42,13 +46,10 @@ def _load(site: Site) -> Verdict:
 def _served(policy: Policy, site: Site) -> Verdict:
     """Whether the collection exists and an index finds what the policy describes."""
     options = cast(RecordOptions, policy.options)
-    read_url = site.settings.mongo_read_url
-    target = MongoTarget(
-        site.settings.need("mongo_url"), read_url.get_secret_value() if read_url else None
-    )
+    target = KINDS[options.target].open(site.settings)
     with closing(target), pymongo.timeout(CONNECT_SECONDS):
         target.check(options.collection, job_of(policy).selector(policy), site.clock())
-    return ok(f"Collection {options.collection} has the indexes that this policy needs.")
+    return ok(f"{options.collection} has the indexes that this policy needs.")
 
 
 CHECKS = (Check("policies", "TEND_POLICY_DIR", _load),)

@@ -100,7 +100,7 @@ def look_up(transaction: Transaction, where: str, collection: str) -> SqlTable:
         raise TargetError(f"{where} has no primary key to tell its records apart; create one.")
     form: Form = StoredForm() if dialect == "sqlite" else TextForm()
     kind_of = _sqlite_kind if dialect == "sqlite" else _postgres_kind
-    schema, name = _parts(dialect, collection)
+    schema, name = parts(dialect, collection)
     return SqlTable(
         where=where,
         dialect=dialect,
@@ -129,11 +129,11 @@ def references(transaction: Transaction, collection: str) -> list[Reference]:
 def keep_columns(transaction: Transaction, collection: str) -> None:
     """Let no migration in from now on; before anything is read, so that all of it is seen."""
     if transaction.dialect == "postgresql":
-        name = quoted(*_parts(transaction.dialect, collection))
+        name = quoted(*parts(transaction.dialect, collection))
         transaction.execute(text(f"LOCK TABLE {name} IN ROW EXCLUSIVE MODE"))
 
 
-def _parts(dialect: str, collection: str) -> tuple[str | None, str]:
+def parts(dialect: str, collection: str) -> tuple[str | None, str]:
     """The schema, if PostgreSQL is told one, and the table's name."""
     if dialect == "sqlite":
         return None, collection
@@ -145,7 +145,7 @@ def named(dialect: str, collection: str) -> dict[str, str]:
     """The parameter by which the catalog is asked for a table."""
     if dialect == "sqlite":
         return {"name": collection}
-    return {"name": quoted(*_parts(dialect, collection))}
+    return {"name": quoted(*parts(dialect, collection))}
 
 
 def _postgres_kind(name: str) -> Kind:

@@ -47,7 +47,7 @@ def engine_for(url: str, mongo_url: str, folder: Path) -> Iterator[Engine]:
     try:
         yield Engine(
             database=database,
-            target=target,
+            targets={"mongo": target},
             archive=ArchiveStore(str(folder / "archive")),
             keyring=Keyring(Fernet.generate_key().decode()),
             actor=identity.service("worker"),

@@ -308,7 +308,7 @@ def test_a_summary_that_cannot_be_mirrored_fails_no_run(
     monkeypatch.setattr(MongoTarget, "mirror", breaks)
     ended = tend("run", "text-dates", "--reason", "x", "--inline", "--json")
     assert (ended.code, ended.json["state"]) == (0, "succeeded")
-    assert "The summary of r-1 is not in auditlogs yet: ZeroDivisionError" in ended.err
+    assert "The summary of r-1 is not in the application's log yet: ZeroDivisionError" in ended.err
 
 
 def test_the_records_of_an_expired_archive_are_not_at_hand_and_show_goes_on(tend: Tend) -> None:

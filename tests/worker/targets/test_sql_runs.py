@@ -1,6 +1,7 @@
 """Whole runs on SQL: planned, applied, verified and taken back by the engine as it is."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -9,13 +10,11 @@ from typing import Any, cast
 import pytest
 
 from policies.models import Policy
-from tests.worker.scenario import NOW, Clock, Scenario, policy_text
+from tests.worker.scenario import NOW, TESTER, Clock, Scenario, inline_engine, old, policy_text
 from tests.worker.targets.shops import Site
-from worker import identity
-from worker.archive import ArchiveStore
-from worker.claims import totals
+from worker import advance, applying, claims, operations
 from worker.database import Database
-from worker.engine import Engine
+from worker.errors import TargetMissing
 from worker.keys import Keyring
 from worker.registry import frozen_policy
 from worker.tables import Run, Table
@@ -42,22 +41,14 @@ def scenario(shop: Site, keyring: Keyring, tmp_path: Path) -> Iterator[Scenario]
     database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
     Table.metadata.create_all(database.engine)
     clock = Clock()
-    engine = Engine(
-        database=database,
-        target=cast(Any, shop.target),
-        archive=ArchiveStore(f"file://{tmp_path}/archive"),
-        keyring=keyring,
-        actor=identity.service("worker"),
-        worker="this test",
-        is_inline=True,
-        clock=clock,
-    )
+    engine = inline_engine(database, {"sql": shop.target}, keyring, tmp_path, clock)
     yield Scenario(engine, cast(Any, None), clock)
     database.close()
 
 
 def purge() -> Policy:
     options = {
+        "target": "sql",
         "collection": "products",
         "select": {"older_than": {"field": "updated", "age": "30d"}},
         "unless": {"less_than": {"field": "stock", "value": 15}},
@@ -67,7 +58,7 @@ def purge() -> Policy:
 
 def repair() -> Policy:
     repairs = [{"field": name, "when": "negative", "set": 0} for name in ("stock", "price")]
-    options = {"collection": "products", "repairs": repairs}
+    options = {"target": "sql", "collection": "products", "repairs": repairs}
     return frozen_policy(policy_text(job="value_repair", options=options))
 
 
@@ -77,7 +68,7 @@ def everything(site: Site) -> list[tuple[Any, ...]]:
 
 def counted(scenario: Scenario, run: Run, direction: str = "apply") -> tuple[int, ...]:
     with scenario.engine.database.transaction() as session:
-        return totals(session, run.id, direction).counts
+        return claims.totals(session, run.id, direction).counts
 
 
 def test_a_purge_runs_from_plan_to_undo(scenario: Scenario, shop: Site) -> None:
@@ -122,3 +113,65 @@ def test_what_changed_since_the_plan_is_left(scenario: Scenario, shop: Site) -> 
     run = scenario.apply(plan)
     assert counted(scenario, run)[:3] == (23, 1, 1)
     assert shop.rows("SELECT stock FROM products WHERE sku = 's40'") == [(1,)]
+
+
+def test_a_plan_shows_the_oldest_day(scenario: Scenario, shop: Site) -> None:
+    shop.run("ALTER TABLE products ADD COLUMN listed date")
+    shop.run(
+        "UPDATE products SET listed = '2026-01-02'", "CREATE INDEX listed ON products (listed)"
+    )
+    options = {
+        "target": "sql",
+        "collection": "products",
+        "select": {"older_than": {"field": "listed", "age": "30d"}},
+    }
+    run = scenario.plan(frozen_policy(policy_text(job="retention_purge", options=options)))
+    assert run.preview is not None
+    assert run.preview["oldest"] == run.preview["newest"] == "2026-01-02T00:00:00+00:00"
+
+
+def test_a_cancelled_run_closes_its_fences_and_can_be_taken_back(
+    scenario: Scenario, shop: Site
+) -> None:
+    before, engine = everything(shop), scenario.engine
+    run_id = scenario.request(repair())
+    assert advance.plan(engine, run_id)
+    first, second = (claims.claim(engine.database, run_id, "w", engine.actor) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert applying.work_on(engine, first)
+    operations.cancel(engine, run_id, TESTER)
+    assert not applying.work_on(engine, second)
+    assert shop.rows("SELECT count(*) FROM tend_fences WHERE closed") == [(1,)]
+    run = scenario.run(run_id)
+    assert (run.state, counted(scenario, run)[0]) == ("cancelled", 25)
+    assert scenario.undo(run).state == "undone"
+    assert everything(shop) == before
+
+
+def test_what_is_past_its_time_leaves_no_fence(scenario: Scenario, shop: Site) -> None:
+    run = scenario.run_through(purge())
+    assert shop.rows("SELECT count(*) FROM tend_fences") == [(1,)]
+    with scenario.engine.database.transaction() as session:
+        session.get_one(Run, run.id).expires_at = old(1)
+    scenario.advance(run.id)
+    assert shop.rows("SELECT count(*) FROM tend_fences") == [(0,)]
+    assert scenario.run(run.id).key is None
+
+
+def test_a_run_without_its_target_fails_with_the_setting_and_can_be_resumed(
+    scenario: Scenario, shop: Site
+) -> None:
+    plan = scenario.plan(purge())
+    engine = scenario.engine
+    scenario.engine = replace(engine, targets={})
+    scenario.apply_later(plan)
+    with pytest.raises(TargetMissing):  # its summary waits, as everything else does
+        scenario.advance(plan.id)
+    failed = scenario.run(plan.id)
+    assert failed.state == "failed"
+    assert failed.error is not None
+    assert "TEND_SQL_URL is not set: put" in failed.error
+    scenario.engine = engine
+    assert scenario.resume(failed).state == "succeeded"
+    assert len(everything(shop)) == 35

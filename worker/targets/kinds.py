@@ -1,0 +1,83 @@
+"""The kinds of target, the settings that each is opened from, and opening them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import structlog
+
+from policies.models import Policy, RecordOptions
+from worker.errors import SettingError
+from worker.settings import Settings, example, not_set
+from worker.targets.base import Target
+from worker.targets.mongo import MongoTarget
+from worker.targets.sql import SqlTarget
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class TargetKind:
+    """What a policy calls one kind of database, and where its URLs are set."""
+
+    url: Literal["mongo_url", "sql_url"]
+    read_url: Literal["mongo_read_url", "sql_read_url"]
+    connect: Callable[[str, str | None], Target]
+
+    def is_set(self, settings: Settings) -> bool:
+        return getattr(settings, self.url) is not None
+
+    def open(self, settings: Settings) -> Target:
+        """Raises `SettingError` when its URL is not set."""
+        read_url = getattr(settings, self.read_url)
+        return self.connect(
+            settings.need(self.url), read_url.get_secret_value() if read_url else None
+        )
+
+    @property
+    def unset(self) -> str:
+        """What to say to somebody whose policy needs it."""
+        return not_set(self.url)
+
+
+KINDS: Mapping[str, TargetKind] = MappingProxyType(
+    {
+        "mongo": TargetKind("mongo_url", "mongo_read_url", MongoTarget),
+        "sql": TargetKind("sql_url", "sql_read_url", SqlTarget),
+    }
+)
+
+
+def kinds_set(settings: Settings) -> dict[str, TargetKind]:
+    """The kinds of which there is a database to tend; raises `SettingError` when there is none."""
+    found = {name: kind for name, kind in KINDS.items() if kind.is_set(settings)}
+    if not found:
+        raise SettingError(
+            "TEND_MONGO_URL is not set, and neither is TEND_SQL_URL: put the database to tend "
+            f"there, such as {example('mongo_url')} or {example('sql_url')}."
+        )
+    return found
+
+
+def served(settings: Settings, policies: Sequence[Policy]) -> list[Policy]:
+    """The policies whose target's URL is set: the others cannot run here, and do not fire."""
+    found = []
+    for policy in policies:
+        kind = kind_of(policy)
+        if kind is None or KINDS[kind].is_set(settings):
+            found.append(policy)
+        else:
+            log.warning("policy does not fire", policy=policy.name, why=KINDS[kind].unset)
+    return found
+
+
+def kind_of(policy: Policy) -> str | None:
+    """The kind of target that a policy names, if it works on one."""
+    options = policy.options
+    return options.target if isinstance(options, RecordOptions) else None
+
+
+def open_targets(settings: Settings) -> dict[str, Target]:
+    """A target of each kind whose URL is set; raises `SettingError` when none is."""
+    return {name: kind.open(settings) for name, kind in kinds_set(settings).items()}
