@@ -31,14 +31,18 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
                     State.PLANNED,
                     State.AWAITING_APPROVAL,
                     State.APPLYING,
+                    State.PAUSED,
                     State.FAILED,
                 }
             ),
             "cancelled",
         ),
+        "pause": Command(frozenset({State.APPLYING, State.UNDOING}), "paused"),
         # One at work has perhaps lost its inline process.
-        "resume": Command(UNFINISHED | {State.FAILED}, "resumed"),
-        "undo": Command(frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED}), "undone"),
+        "resume": Command(UNFINISHED | {State.FAILED, State.PAUSED}, "resumed"),
+        "undo": Command(
+            frozenset({State.SUCCEEDED, State.PAUSED, State.FAILED, State.CANCELLED}), "undone"
+        ),
     }
 )
 
@@ -52,6 +56,7 @@ INSTEAD: Mapping[State, str] = MappingProxyType(
         State.REFUSED: "`tend show {run}` says why; `tend plan {policy} --limit …` plans a part",
         State.EXPIRED: "nobody applied it in time, so plan anew with `tend plan {policy}`",
         State.APPLYING: "wait until it has ended, or end it with `tend cancel {run}`",
+        State.PAUSED: "`tend resume {run}`, `tend undo {run}` or `tend cancel {run}` goes on",
         State.VERIFYING: "wait until it is verified; then `tend undo {run}` takes it back",
         State.SUCCEEDED: "`tend undo {run}` takes it back",
         State.FAILED: "`tend resume {run}`, `tend undo {run}` or `tend cancel {run}` goes on",
@@ -66,6 +71,11 @@ INSTEAD: Mapping[State, str] = MappingProxyType(
 def must_accept(run: Run, command: str) -> None:
     """Raise `ForbiddenArrow` when a run in this state takes no such command."""
     asked = COMMANDS[command]
+    if run.state == State.PAUSED and run.phase != "apply" and command != "resume":
+        raise ForbiddenArrow(
+            f"r-{run.id} is paused in the middle of its undo and cannot be {asked.done}: "
+            f"`tend resume r-{run.id}` goes on with the undo."
+        )
     if run.state not in asked.accepted:
         instead = INSTEAD[State(run.state)].format(run=f"r-{run.id}", policy=run.policy)
         state = run.state.replace("_", " ")

@@ -16,7 +16,7 @@ from worker.errors import UsageError
 from worker.operations import Person
 from worker.registry import frozen_policy, job_of
 from worker.states import UNFINISHED, State
-from worker.tables import Brake, Chunk, Run
+from worker.tables import Brake, Run
 
 
 @dataclass(frozen=True)
@@ -80,23 +80,19 @@ def pulled(session: Session) -> Sequence[Brake]:
 
 def affected(session: Session) -> list[Affected]:
     """Every run that is not over."""
-    moment = database.now(session)
     unfinished = select(Run).where(Run.state.in_(UNFINISHED)).order_by(Run.id)
-    return [_affected(session, run, moment) for run in session.scalars(unfinished).all()]
+    return [_affected(session, run) for run in session.scalars(unfinished).all()]
 
 
-def _affected(session: Session, run: Run, moment: datetime) -> Affected:
+def _affected(session: Session, run: Run) -> Affected:
     is_security = job_of(frozen_policy(run.policy_text)).security
     stopped_by = brake.standing(session, run.policy, is_security=is_security)
-    claimed = select(Chunk.number).where(
-        Chunk.run_id == run.id, Chunk.state == "claimed", Chunk.lease_until > moment
-    )
     return Affected(
         run_id=run.id,
         policy=run.policy,
         state=State(run.state),
         is_stopped=run.state in claims.WORKING.values() and stopped_by is not None,
-        is_at_work=session.scalar(claimed.limit(1)) is not None,
+        is_at_work=claims.is_at_work(session, run.id),
         is_security=is_security,
     )
 

@@ -165,6 +165,16 @@ def fail_run(session: Session, run: Run, actor: Actor, error: str) -> None:
     runs.move(session, run, State.FAILED, actor, error=error, finished_at=database.now(session))
 
 
+def is_at_work(session: Session, run_id: int) -> bool:
+    """Whether somebody holds a chunk of the run at this moment."""
+    claimed = select(Chunk.number).where(
+        Chunk.run_id == run_id,
+        Chunk.state == "claimed",
+        Chunk.lease_until > database.now(session),
+    )
+    return session.scalar(claimed.limit(1)) is not None
+
+
 def retries_left(db: Database, claim: Claim, batches: Batches) -> bool:
     with db.transaction() as session:
         chunk = _held(session, claim)

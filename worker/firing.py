@@ -18,7 +18,7 @@ from worker import identity, runs
 from worker.database import Database
 from worker.runs import Request
 from worker.slots import due_slots
-from worker.states import UNFINISHED, State
+from worker.states import BUSY, State
 from worker.tables import Run, ScheduleCursor, Switch
 
 MAX_SLOTS = 500
@@ -110,7 +110,7 @@ def _why_not(
         return f"missed: {late.total_seconds():.0f} s late, catchup is {policy.catchup}"
     busy = session.scalars(
         select(Run)
-        .where(Run.policy == policy.name, Run.state.in_(UNFINISHED | {State.AWAITING_APPROVAL}))
+        .where(Run.policy == policy.name, Run.state.in_(BUSY | {State.AWAITING_APPROVAL}))
         .order_by(Run.id)
         .limit(1)
     ).first()

@@ -109,13 +109,27 @@ def cancel(engine: Engine, run_id: int, person: Person) -> None:
     settling.settle(engine, run_id, person.actor)
 
 
+def pause(db: Database, run_id: int, person: Person) -> None:
+    """Stop a run, or its undo, at the next batch until somebody resumes it."""
+    with db.transaction() as session:
+        run = runs.get(session, run_id, lock=True)
+        asking.must_accept(run, "pause")
+        _say(session, run, person, "pause_requested")
+        runs.move(session, run, State.PAUSED, person.actor)
+
+
 def resume(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
-    """Continue a run that failed, was interrupted, or lost its inline process."""
+    """Continue a run that was paused, failed, was interrupted, or lost its inline process."""
     with db.transaction() as session:
         run = runs.get(session, run_id, lock=True)
         asking.must_accept(run, "resume")
+        if run.key is None and run.state in {State.PAUSED, State.FAILED} and run.phase != "plan":
+            raise ArchiveExpired(
+                f"r-{run.id} waited beyond its policy's `undo`: its plan and its archive were "
+                f"destroyed; end it with `tend cancel r-{run.id}` and plan anew."
+            )
         _say(session, run, person, "resume_requested")
-        if run.state == State.FAILED:
+        if run.state in {State.PAUSED, State.FAILED}:
             _must_be_alone(session, run)
             _reopen(session, run)
             to = _RESUMED[run.phase]
@@ -128,7 +142,8 @@ def resume(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
             runs.move(session, run, to, person.actor, **afresh)
         run.inline = inline
         if not inline:
-            runs.ring(session, run, database.now(session))
+            writers = frozen_policy(run.policy_text).writers
+            runs.ring(session, run, database.now(session), rings=writers)
 
 
 def undo(db: Database, run_id: int, person: Person, *, inline: bool) -> None:

@@ -17,7 +17,7 @@ from worker import database
 from worker.audit import entries
 from worker.errors import ForbiddenArrow, UnknownRun
 from worker.identity import Actor
-from worker.states import ALLOWED, UNFINISHED, State
+from worker.states import ALLOWED, BUSY, UNFINISHED, State
 from worker.tables import Doorbell, Run
 
 
@@ -134,7 +134,7 @@ def move(
     entries.append(
         session, "run_" + to, actor, run=run, detail={"from": str(start), **(detail or {})}
     )
-    if start in UNFINISHED and to not in UNFINISHED:
+    if start in BUSY and to not in UNFINISHED:
         _wake_the_next(session, run)
 
 
@@ -168,9 +168,9 @@ def busy(session: Session, run: Run, *, lock: bool = False) -> Run | None:
         Run.collection == run.collection if run.collection is not None else false(),
     )
     if lock:
-        unfinished = select(Run.id).where(rivals, Run.state.in_(UNFINISHED)).order_by(Run.id)
+        unfinished = select(Run.id).where(rivals, Run.state.in_(BUSY)).order_by(Run.id)
         session.execute(unfinished.with_for_update()).all()
-    at_work = Run.state.in_(UNFINISHED - {State.QUEUED})
+    at_work = Run.state.in_(BUSY - {State.QUEUED})
     before = and_(Run.state == State.QUEUED, Run.id < run.id)
     same_policy = and_(Run.policy == run.policy, or_(at_work, before))
     writing = or_(

@@ -18,6 +18,7 @@ class State(StrEnum):
     REFUSED = "refused"
     EXPIRED = "expired"
     APPLYING = "applying"
+    PAUSED = "paused"
     VERIFYING = "verifying"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -50,6 +51,10 @@ ARROWS = (
     Arrow(State.APPLYING, State.VERIFYING, "Every chunk is done."),
     Arrow(State.APPLYING, State.FAILED, "A chunk failed, or the person who ran it interrupted it."),
     Arrow(State.APPLYING, State.CANCELLED, "A person ends the run; what was changed stays."),
+    Arrow(State.APPLYING, State.PAUSED, "A person pauses the run; its chunks are given back."),
+    Arrow(State.PAUSED, State.APPLYING, "A person resumes a run that was paused while applying."),
+    Arrow(State.PAUSED, State.UNDOING, "A person undoes a paused run, or resumes its undo."),
+    Arrow(State.PAUSED, State.CANCELLED, "A person ends a paused run; what was changed stays."),
     Arrow(State.VERIFYING, State.SUCCEEDED, "The selector was asked again; the rest is explained."),
     Arrow(State.VERIFYING, State.FAILED, "The target could not be asked again."),
     Arrow(State.FAILED, State.QUEUED, "A person resumes a run that failed while planning."),
@@ -59,6 +64,7 @@ ARROWS = (
     Arrow(State.SUCCEEDED, State.UNDOING, "A person takes the run back."),
     Arrow(State.CANCELLED, State.UNDOING, "A person takes back what was done before the end."),
     Arrow(State.UNDOING, State.UNDONE, "Every record that could be restored is restored."),
+    Arrow(State.UNDOING, State.PAUSED, "A person pauses the undo; its chunks are given back."),
     Arrow(State.UNDOING, State.FAILED, "A chunk could not be restored; `resume` continues."),
 )
 
@@ -67,3 +73,6 @@ UNFINISHED = frozenset(
     {State.QUEUED, State.PLANNING, State.APPLYING, State.VERIFYING, State.UNDOING}
 )
 """States in which a worker has something to do; every other state waits for a person or is over."""
+
+BUSY = UNFINISHED | {State.PAUSED}
+"""States that keep a policy to one run: one that is paused has changed a part of its records."""

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from worker import database, runs, stops
-from worker.claims import WORKING
+from worker import claims, database, runs, stops
+from worker.audit.search import Search, as_json, search
 from worker.heartbeat import last_seen
 from worker.reconciler import WORKER_GONE
 from worker.registry import frozen_policy
@@ -16,14 +16,8 @@ from worker.tables import Chunk, Run
 
 def waiting_for(session: Session, run: Run) -> str | None:
     """One phrase, or None when the run is over or being worked on."""
-    if run.state == State.PLANNED:
-        return _planned(run)
-    if run.state == State.AWAITING_APPROVAL:
-        return "approval by another person"
-    if run.state == State.FAILED:
-        return f"`tend resume r-{run.id}`, `tend undo` or `tend cancel`"
     if run.state not in UNFINISHED:
-        return None
+        return _a_person(session, run)
     moment = database.now(session)
     if run.state == State.QUEUED and run.not_before is not None and run.not_before > moment:
         return f"its start at {run.not_before:%Y-%m-%d %H:%M:%S} UTC"
@@ -35,6 +29,28 @@ def waiting_for(session: Session, run: Run) -> str | None:
     return _stopped(session, run) or _worker(session, run, moment)
 
 
+def _a_person(session: Session, run: Run) -> str | None:
+    match run.state:
+        case State.PLANNED:
+            return _planned(run)
+        case State.AWAITING_APPROVAL:
+            return "approval by another person"
+        case State.PAUSED:
+            return _paused(session, run)
+        case State.FAILED:
+            return f"`tend resume r-{run.id}`, `tend undo` or `tend cancel`"
+        case _:
+            return None
+
+
+def _paused(session: Session, run: Run) -> str:
+    """Who paused it and why stands in the last entry of that kind."""
+    wanted = Search(run=run.id, action="pause_requested", limit=1)
+    (entry,) = search(session, wanted)
+    since, why = f"{entry.at:%Y-%m-%d %H:%M:%S} UTC", as_json(entry)["body"]["detail"]["reason"]
+    return f"`tend resume r-{run.id}`; paused by {entry.actor} at {since}: {why}"
+
+
 def _planned(run: Run) -> str:
     if run.trigger == "schedule":
         return f"nothing: it only observes until `tend enable {run.policy}`"
@@ -44,14 +60,11 @@ def _planned(run: Run) -> str:
 def _in_work(session: Session, run: Run, moment: datetime) -> bool:
     if run.lease_until is not None and run.lease_until > moment:
         return True
-    claimed = select(func.count()).where(
-        Chunk.run_id == run.id, Chunk.state == "claimed", Chunk.lease_until > moment
-    )
-    return bool(session.scalar(claimed))
+    return claims.is_at_work(session, run.id)
 
 
 def _stopped(session: Session, run: Run) -> str | None:
-    if run.state not in WORKING.values():
+    if run.state not in claims.WORKING.values():
         return None
     return stops.standing(session, frozen_policy(run.policy_text))
 

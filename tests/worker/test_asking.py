@@ -21,6 +21,7 @@ HOW: dict[str, Callable[[Scenario, Run], object]] = {
         scenario.engine.database, run.id, frozen_policy(run.policy_text), TESTER, inline=True
     ),
     "cancel": lambda scenario, run: operations.cancel(scenario.engine, run.id, TESTER),
+    "pause": lambda scenario, run: operations.pause(scenario.engine.database, run.id, TESTER),
     "resume": lambda scenario, run: operations.resume(
         scenario.engine.database, run.id, TESTER, inline=True
     ),
@@ -38,6 +39,7 @@ def run_in(scenario: Scenario, state: State) -> Run:
         columns = {
             "state": state,
             "applying_at": moment,
+            "phase": "undo" if state == State.UNDOING else "apply",
             "expires_at": moment + timedelta(hours=1),
             "key": scenario.engine.keyring.wrap(RunKey.new()),
             "refusal": "max_records allows 1 records and the plan has 2 records",

@@ -1,7 +1,6 @@
 """The brake: it stops all change at the next batch, and what it stopped goes on by itself."""
 
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -10,9 +9,9 @@ from sqlalchemy import select
 
 from jobs.retention_purge import RetentionPurge
 from policies.models import Policy
+from tests.worker.between_batches import in_the_second_batch
 from tests.worker.scenario import NOW, TESTER, Scenario, old, policy_text, purge
 from worker import braking, claims, operations, registry, waiting
-from worker.archive import ArchiveStore
 from worker.errors import UsageError
 from worker.tables import Brake, Entry, Run
 
@@ -57,21 +56,6 @@ def release(scenario: Scenario, policy: str | None = None, *, everything: bool =
     braking.release(scenario.engine.database, policy, TESTER, everything=everything)
 
 
-def in_the_second_batch(monkeypatch: pytest.MonkeyPatch, what: Callable[[], None]) -> None:
-    """Do `what` while the second batch's transaction is open: its archive is just written."""
-    original = ArchiveStore.write
-    calls: list[int] = []
-
-    def write(self: ArchiveStore, *args: Any) -> Any:
-        ref = original(self, *args)
-        calls.append(1)
-        if len(calls) == 2:
-            what()
-        return ref
-
-    monkeypatch.setattr(ArchiveStore, "write", write)
-
-
 def waits_for(scenario: Scenario, run: Run) -> str | None:
     with scenario.engine.database.transaction() as session:
         return waiting.waiting_for(session, run)
@@ -81,12 +65,10 @@ def left(scenario: Scenario) -> int:
     return scenario.shop.salesData.count_documents({})
 
 
-def test_a_brake_stops_a_run_within_one_batch_and_it_goes_on_by_itself(
-    shop: Scenario, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_brake_stops_a_run_within_one_batch_and_it_goes_on_by_itself(shop: Scenario) -> None:
     plan = shop.plan(purge())
-    in_the_second_batch(monkeypatch, lambda: pull(shop))
-    run = shop.apply(plan)
+    with in_the_second_batch(lambda: pull(shop)):
+        run = shop.apply(plan)
     assert (run.state, left(shop)) == ("applying", RECORDS - 20)
     chunks = shop.chunks(run.id)
     assert [chunk.state for chunk in chunks] == ["pending"] * 3
@@ -122,13 +104,11 @@ def test_a_run_is_planned_under_the_brake_and_waits_before_it_changes_anything(
     assert shop.advance(run.id).state == "succeeded"
 
 
-def test_an_undo_stops_and_goes_on_in_the_same_way(
-    shop: Scenario, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_undo_stops_and_goes_on_in_the_same_way(shop: Scenario) -> None:
     before = shop.contents("salesData")
     run = shop.run_through(purge())
-    in_the_second_batch(monkeypatch, lambda: pull(shop))
-    undoing = shop.undo(run)
+    with in_the_second_batch(lambda: pull(shop)):
+        undoing = shop.undo(run)
     assert (undoing.state, left(shop)) == ("undoing", 20)
     release(shop)
     assert shop.advance(run.id).state == "undone"
@@ -204,12 +184,10 @@ def test_nothing_is_destroyed_or_mirrored_under_the_brake(shop: Scenario) -> Non
     assert shop.shop.auditlogs.count_documents({}) == 1
 
 
-def test_a_run_that_the_brake_stopped_can_be_cancelled(
-    shop: Scenario, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_the_brake_stopped_can_be_cancelled(shop: Scenario) -> None:
     plan = shop.plan(purge())
-    in_the_second_batch(monkeypatch, lambda: pull(shop))
-    shop.apply(plan)
+    with in_the_second_batch(lambda: pull(shop)):
+        shop.apply(plan)
     operations.cancel(shop.engine, plan.id, TESTER)
     assert shop.run(plan.id).state == "cancelled"
     assert shop.chunks(plan.id)[0].state == "stopped"

@@ -1,6 +1,5 @@
 """`tend brake`: stop all change, or one policy's, and let it go on again."""
 
-import time
 from typing import Annotated, Any
 
 import typer
@@ -12,15 +11,14 @@ from worker import braking, stops
 from worker.audit.entries import stamp
 from worker.brake import EVERY_POLICY
 from worker.braking import Affected
-from worker.claims import LEASE, WORKING
+from worker.claims import WORKING
 from worker.cli import context, options, output, working
 from worker.cli.output import facts, heading, moment
+from worker.cli.pause import await_batches
 from worker.database import Database
 from worker.errors import UnknownPolicy
 from worker.logs import safe_text
 from worker.settings import Settings
-
-POLL_SECONDS = 0.1
 
 app = typer.Typer(add_completion=False)
 PolicyOption = Annotated[str | None, typer.Option("--policy", help="Only this policy.")]
@@ -43,7 +41,7 @@ def pull(
         if policy is not None:
             _must_exist(settings, database, policy)
         braking.pull(database, policy, person, everything=everything)
-        _await_batches(database)
+        await_batches(database, _is_at_work)
         _print(settings, database, as_json=as_json)
 
 
@@ -88,14 +86,8 @@ def _must_exist(settings: Settings, database: Database, policy: str) -> None:
         output.say(f"Whether there is a policy {policy} is not known: {safe_text(error)}")
 
 
-def _await_batches(database: Database) -> None:
-    """A batch that had begun commits or fails within its lease."""
-    until = time.monotonic() + LEASE.total_seconds()
-    while time.monotonic() < until:
-        with database.transaction() as session:
-            if not any(each.is_stopped and each.is_at_work for each in braking.affected(session)):
-                return
-        time.sleep(POLL_SECONDS)
+def _is_at_work(session: Session) -> bool:
+    return any(each.is_stopped and each.is_at_work for each in braking.affected(session))
 
 
 def _print(settings: Settings, database: Database, *, as_json: bool) -> None:

@@ -152,7 +152,7 @@ def resume(
     on_behalf_of: options.OnBehalfOf = None,
     as_json: options.Json = False,
 ) -> None:
-    """Continue a run that failed, was interrupted, or lost its inline process."""
+    """Continue a run that is paused, failed, was interrupted, or lost its inline process."""
     person = context.person(reason, on_behalf_of)
     with _desk(person, inline=inline, wait=wait, as_json=as_json) as desk:
         run_id = store.parse_id(run)

@@ -35,6 +35,8 @@ def _sentence(run: present.Document) -> str:
             return f"{run['id']} was refused by a guard: {run['refusal']}."
         case State.AWAITING_APPROVAL:
             return f"{run['id']} waits for approval by another person."
+        case State.PAUSED:
+            return f"{run['id']} is paused; `tend resume {run['id']}` continues it."
         case State.FAILED:
             return f"{run['id']} failed: {run['error']}; `tend resume {run['id']}` continues it."
         case state:

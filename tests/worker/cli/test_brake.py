@@ -5,7 +5,7 @@ import threading
 import time
 from typing import Any
 
-from tests.worker.cli.conftest import Tend
+from tests.worker.cli.conftest import AMPLE, Tend
 from tests.worker.cli.terminal import PATIENCE
 from tests.worker.cli.test_processes import workers
 from worker import braking
@@ -109,3 +109,20 @@ def test_releasing_what_is_not_pulled_is_said(tend: Tend) -> None:
     ended = tend("brake", "release", "--reason", "x")
     assert ended.code == 2
     assert "No brake is pulled for all policies; `tend brake show` lists what is." in ended.err
+
+
+def test_a_run_is_paused_and_resumed_by_commands(tend: Tend) -> None:
+    tend.policy("sales-retention", AMPLE + "batch: {records: 10, pause: 60s}\nchunk: 25\n")
+    tend.old_sales(60)
+    with workers(tend, 1):
+        tend.json("run", "sales-retention", "--reason", "x")
+        eventually(tend, "r-1", "applying")
+        paused = tend.json("pause", "r-1", "--reason", "CASE-5")
+        assert paused["state"] == "paused"
+        assert tend.json("show", "r-1")["chunks"]["apply"].keys() <= {"pending"}
+        assert "`tend resume r-1`; paused by" in tend("show", "r-1").out
+        tend.json("resume", "r-1", "--reason", "CASE-5")
+        eventually(tend, "r-1", "applying")
+        cancelled = tend.json("cancel", "r-1", "--reason", "CASE-5")
+    gone = 60 - tend.shop.salesData.count_documents({})
+    assert gone == cancelled["changed"] < 60
