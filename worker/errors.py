@@ -21,6 +21,18 @@ class UsageError(TendError):
     exit_code = 2
 
 
+class TokenRefused(TendError):
+    """TEND_TOKEN is unknown, expired or revoked; nobody falls back to a claimed identity."""
+
+    code = "token_refused"
+
+
+class NotAllowed(TendError):
+    """Whoever asks may not: their role, or what proves who they are, is not enough."""
+
+    code = "not_allowed"
+
+
 class UnknownPolicy(UsageError):
     """No policy has this name."""
 

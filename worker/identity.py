@@ -1,8 +1,25 @@
-"""Who causes a change: the operating-system user and host, until tokens prove more."""
+"""Who causes a change, how that is known, and what their role is."""
 
 import getpass
 import socket
 from dataclasses import dataclass
+from enum import StrEnum
+
+DEVELOPMENT = "development"
+"""The one environment in which a claimed identity may decide what elsewhere takes a token."""
+
+
+class Role(StrEnum):
+    """What a token allows; each role may do all that those before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    APPROVER = "approver"
+    ADMIN = "admin"
+
+    def includes(self, other: "Role") -> bool:
+        order = list(Role)
+        return order.index(self) >= order.index(other)
 
 
 @dataclass(frozen=True)
@@ -11,14 +28,26 @@ class Actor:
 
     name: str
     proof: str
+    """claimed, token or session."""
     on_behalf_of: str | None = None
+    token: str | None = None
+    """The id of the token that proves the name, such as t-17."""
+    role: Role | None = None
+    """The token's; a claimed identity has none."""
+    account: str | None = None
+    """The operating-system user and host at which a person acts."""
 
 
 def claimed(on_behalf_of: str | None = None) -> Actor:
     """The operating-system user of this process, which nobody has verified."""
-    return Actor(f"{getpass.getuser()}@{socket.gethostname()}", "claimed", on_behalf_of)
+    name = account()
+    return Actor(name, "claimed", on_behalf_of, account=name)
 
 
 def service(kind: str) -> Actor:
     """Tend itself: the scheduler or a worker."""
     return Actor(f"tend-{kind}", "claimed")
+
+
+def account() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"

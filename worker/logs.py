@@ -38,6 +38,7 @@ _SECRET_TEXT = (
         ),
         r"\1[redacted]",
     ),
+    (re.compile(r"\btend_\d{1,18}_[0-9a-f]{64}\b"), "[redacted]"),
     (EMAIL, "[redacted]"),
 )
 _LAST_FRAMES = 50

@@ -5,6 +5,7 @@ A value never appears in an error: it may hold a password.
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -23,6 +24,9 @@ from worker.errors import SettingError
 NEW_KEY = (
     "python -c 'from cryptography.fernet import Fernet as F; print(F.generate_key().decode())'"
 )
+
+TOKEN = re.compile(r"tend_(\d{1,18})_([0-9a-f]{64})")
+"""A token: the number of its row, and 256 random bits."""
 
 
 def _sql(secret: SecretStr) -> SecretStr:
@@ -86,6 +90,12 @@ def _keys(secret: SecretStr) -> SecretStr:
             Fernet(key.strip())
         except ValueError:
             raise ValueError(f"holds no Fernet key at position {position}") from None
+    return secret
+
+
+def _token(secret: SecretStr) -> SecretStr:
+    if not TOKEN.fullmatch(secret.get_secret_value()):
+        raise ValueError("holds no token; one begins with tend_ and has 64 digits at its end")
     return secret
 
 
@@ -173,6 +183,11 @@ class Settings(BaseSettings):
         description=f"the folders with policy files, separated by '{os.pathsep}'",
         examples=["policies"],
     )
+    token: Annotated[SecretStr, AfterValidator(_token)] | None = Field(
+        default=None,
+        description="the token of the person who types the commands",
+        examples=["what `tend token create` printed"],
+    )
     log: Literal["json", "console"] = Field(
         default_factory=lambda data: "console" if data["env"] == "development" else "json",
         description="how log lines look, json or console",
@@ -235,7 +250,6 @@ def variable(name: str) -> str:
 
 
 VARIABLES = {variable(name): name for name in Settings.model_fields} | {
-    "TEND_TOKEN": None,
     "TEND_REVISION": None,
     "TEND_ANCHOR_URL": None,
 }

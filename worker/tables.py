@@ -205,6 +205,26 @@ class Brake(Table):
     at: Mapped[datetime]
 
 
+class Token(Table):
+    """What proves who a person is; its text is known to nobody but them."""
+
+    __tablename__ = "tokens"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(8))
+    digest: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    created_account: Mapped[str | None]
+    """The operating-system user and host of whoever made it."""
+    reason: Mapped[str]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    revoked_by: Mapped[str | None]
+
+
 class ScheduleCursor(Table):
     """Up to which due time a policy's schedule has been turned into rows."""
 

@@ -116,6 +116,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("policy", name=op.f("pk_switches")),
     )
     op.create_table(
+        "tokens",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=8), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("created_account", sa.String(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_by", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "chunks",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("direction", sa.String(length=8), nullable=False),
@@ -156,6 +172,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("doorbells")
     op.drop_table("chunks")
+    op.drop_table("tokens")
     op.drop_table("switches")
     op.drop_table("schedule_cursors")
     with op.batch_alter_table("runs", schema=None) as batch_op:

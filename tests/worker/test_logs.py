@@ -381,3 +381,9 @@ def test_statements_and_addresses_leave_no_breadcrumb_for_sentry(
 def test_without_a_dsn_nothing_is_reported() -> None:
     sentry.start(Settings(sentry_dsn=None), "worker")
     assert not sentry_sdk.get_client().is_active()
+
+
+def test_a_token_is_told_to_nobody() -> None:
+    assert (
+        redact_text("typed tend_17_" + "0f" * 32 + " by mistake") == "typed [redacted] by mistake"
+    )

@@ -10,6 +10,7 @@ import policies
 from worker.errors import SettingError
 from worker.settings import VARIABLES, Settings
 
+TOKEN = "tend_1_" + "0" * 64
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 SECRET = "hunter2"  # noqa: S105 - no password, but what stands for one in these tests
 
@@ -153,7 +154,7 @@ def test_a_misspelt_variable_is_refused_with_the_likely_name(
     assert "did you mean TEND_MONGO_URL?" in refusal(monkeypatch, "TEND_MONGO_URI", SECRET)
 
 
-@pytest.mark.parametrize("variable", ["TEND_TOKEN", "TEND_REVISION", "TEND_ANCHOR_URL"])
+@pytest.mark.parametrize("variable", ["TEND_REVISION", "TEND_ANCHOR_URL"])
 def test_variables_that_other_parts_read_are_known(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
@@ -172,6 +173,7 @@ def test_no_secret_shows_when_settings_are_printed(monkeypatch: pytest.MonkeyPat
         "TEND_SQL_READ_URL": f"postgresql://reader:{SECRET}@db/tend",
         "TEND_ARCHIVE_URL": f"ftp://tend:{SECRET}@store/tend",
         "TEND_KEYS": key,
+        "TEND_TOKEN": TOKEN,
         "SENTRY_DSN": f"https://{SECRET}@sentry.example/1",
     }.items():
         monkeypatch.setenv(variable, value)
@@ -179,6 +181,7 @@ def test_no_secret_shows_when_settings_are_printed(monkeypatch: pytest.MonkeyPat
     printed = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
     assert SECRET not in printed
     assert key not in printed
+    assert TOKEN not in printed
 
 
 def test_settings_given_by_name_are_checked_alike_and_cannot_be_changed() -> None:

@@ -21,6 +21,7 @@ class Body(Said):
     action: str
     actor: str
     actor_proof: str
+    actor_token: str | None
     on_behalf_of: str | None
     run: int | None
     policy: str | None

@@ -46,6 +46,7 @@ def append(
             "action": action,
             "actor": actor.name,
             "actor_proof": actor.proof,
+            "actor_token": actor.token,
             "on_behalf_of": actor.on_behalf_of,
             "run": run.id if run is not None else None,
             "policy": name,

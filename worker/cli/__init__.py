@@ -37,6 +37,7 @@ COMMANDS = {
     "enable": Command("policies:enable", "Let a policy's schedule change data."),
     "disable": Command("policies:disable", "Let a policy's schedule only plan and report."),
     "audit": Command("audit:app", "List audit entries, or verify that none was altered."),
+    "token": Command("token:app", "Create, list or revoke the tokens that prove who is who."),
     "migrate": Command("processes:migrate", "Bring the control database to this version."),
     "doctor": Command("doctor:doctor", "Check every connection, index, clock and heartbeat."),
     "scheduler": Command("processes:scheduler", "Run the process that fires the policies."),
@@ -83,7 +84,8 @@ def loaded(name: str) -> Any:
         app = typer.Typer(add_completion=False)
         app.command(name)(found)
         found = app
-    return typer.main.get_command(found)
+    admission = import_module("worker.cli.admission")
+    return admission.guarded(name, typer.main.get_command(found))
 
 
 def _usage(error: typer.TyperException) -> str:

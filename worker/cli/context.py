@@ -3,17 +3,23 @@
 import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
 
-from worker import bootstrap, identity, logs
+from worker import bootstrap, logs
 from worker.archive import ArchiveStore
 from worker.database import Database
 from worker.errors import UsageError
+from worker.identity import Actor
 from worker.keys import Keyring
 from worker.masking import contains_email
 from worker.operations import Person
 from worker.registry import Policies
 from worker.settings import Settings
 from worker.targets.kinds import kinds_set
+
+WHO: ContextVar[Actor] = ContextVar("who")
+"""Who types this command; `admission` finds it out before the command begins."""
 
 
 def load_settings() -> Settings:
@@ -55,4 +61,4 @@ def person(reason: str, on_behalf_of: str | None) -> Person:
             "--on-behalf-of contains an e-mail address; entries are kept for years and hold no "
             "personal data. Give a name that your team knows instead."
         )
-    return Person(identity.claimed(on_behalf_of), reason)
+    return Person(replace(WHO.get(), on_behalf_of=on_behalf_of), reason)

@@ -1,0 +1,69 @@
+"""Which role a command takes at least: the one table, for the command line, console and API.
+
+Roles bind whoever comes with a token. Whoever holds the control database's own password could go
+round Tend altogether; so without a token a person may do what an operator may, on their own word.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from worker.errors import NotAllowed
+from worker.identity import DEVELOPMENT, Actor, Role
+
+LEAST: Mapping[str, Role] = MappingProxyType(
+    {
+        "policies": Role.VIEWER,
+        "policies show": Role.VIEWER,
+        "runs": Role.VIEWER,
+        "show": Role.VIEWER,
+        "audit list": Role.VIEWER,
+        "audit verify": Role.VIEWER,
+        "doctor": Role.VIEWER,
+        "brake show": Role.VIEWER,
+        "token list": Role.VIEWER,
+        "plan": Role.OPERATOR,
+        "apply": Role.OPERATOR,
+        "run": Role.OPERATOR,
+        "resume": Role.OPERATOR,
+        "cancel": Role.OPERATOR,
+        "undo": Role.OPERATOR,
+        "brake pull": Role.OPERATOR,
+        "brake release": Role.OPERATOR,
+        "enable": Role.OPERATOR,
+        "disable": Role.OPERATOR,
+        "migrate": Role.OPERATOR,
+        "scheduler": Role.OPERATOR,
+        "worker": Role.OPERATOR,
+        "console": Role.OPERATOR,
+        "token create": Role.ADMIN,
+        "token revoke": Role.ADMIN,
+    }
+)
+
+
+def least(command: str) -> Role:
+    """The role that a command takes; one that nobody has put into the table takes an admin."""
+    return LEAST.get(command, Role.ADMIN)
+
+
+def must_allow(command: str, actor: Actor, environment: str) -> None:
+    """Raise `NotAllowed` when whoever asks may not.
+
+    What an admin does decides by itself about a claimed identity: somebody makes the first token.
+    """
+    needed = least(command)
+    if actor.role is None:
+        if needed == Role.APPROVER and environment != DEVELOPMENT:
+            raise NotAllowed(
+                f"`tend {command}` takes a token outside of development: set TEND_TOKEN to an "
+                "approver's."
+            )
+    elif not actor.role.includes(needed):
+        raise NotAllowed(
+            f"{actor.name} is {_a(actor.role)}, and `tend {command}` takes {_a(needed)}; an admin "
+            "gives roles with `tend token create`."
+        )
+
+
+def _a(role: Role) -> str:
+    return f"{'an' if role[0] in 'ao' else 'a'} {role}"
