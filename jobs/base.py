@@ -133,6 +133,12 @@ class Job(Protocol):
     def change(self, policy: Policy, record: Record) -> Change:
         """What to do with one record: the preview and the change ask the same question."""
 
+    def named_by(self, policy: Policy) -> tuple[str, ...]:
+        """Fields beside the key by which people name one record, such as a session's id."""
+
+    def describe(self, policy: Policy, record: Record, as_of: datetime) -> Record:
+        """What people ask about one record, in facts by name; a preview masks them by that name."""
+
     def plan(self, ctx: PlanContext, policy: Policy, selector: Selector) -> Iterator[Item]:
         """Find the records, read-only."""
 

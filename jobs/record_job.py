@@ -1,6 +1,7 @@
 """What jobs share that delete or mend records of one collection."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from typing import ClassVar, cast
 
@@ -33,6 +34,12 @@ class RecordJob:
         read = [field_of(leaf) for leaf in leaves(self.selector(policy))]
         dated = [options.dated_by] if options.dated_by else []
         return tuple(dict.fromkeys([*read, *dated]))
+
+    def named_by(self, policy: Policy) -> tuple[str, ...]:  # noqa: ARG002 - by the key alone
+        return ()
+
+    def describe(self, policy: Policy, record: Record, as_of: datetime) -> Record:  # noqa: ARG002 - its conditions say all
+        return {}
 
     def plan(self, ctx: PlanContext, policy: Policy, selector: Selector) -> Iterator[Item]:
         return ctx.records.select(selector, self.fields(policy))

@@ -1,5 +1,6 @@
 """Delete sessions that have expired or are no longer active."""
 
+from datetime import datetime, timedelta
 from typing import ClassVar, cast
 
 from jobs.base import Change, Delete, Job, Record
@@ -10,10 +11,13 @@ from policies.selectors import AnyOf, Equals, FieldAge, FieldName, FieldValue, O
 
 
 class SessionOptions(RecordOptions):
-    """Where the sessions are, and the two fields that end one."""
+    """Where the sessions are, the two fields that end one, and those that say whose it is."""
 
     expires: FieldName = "expiresAt"
     active: FieldName = "isActive"
+    session: FieldName = "sessionId"
+    user: FieldName = "userId"
+    last_activity: FieldName = "lastActivity"
 
 
 class SessionCleanup(RecordJob):
@@ -32,6 +36,24 @@ class SessionCleanup(RecordJob):
 
     def change(self, policy: Policy, record: Record) -> Change:  # noqa: ARG002 - every one goes
         return Delete()
+
+    def named_by(self, policy: Policy) -> tuple[str, ...]:
+        return (cast(SessionOptions, policy.options).session,)
+
+    def describe(self, policy: Policy, record: Record, as_of: datetime) -> Record:
+        """What a session debugger tells."""
+        options = cast(SessionOptions, policy.options)
+        expires = record.get(options.expires)
+        left = expires - as_of if isinstance(expires, datetime) else None
+        return {
+            "session_id": record.get(options.session),
+            "user_id": record.get(options.user),
+            "active": record.get(options.active),
+            "last_activity": record.get(options.last_activity),
+            "expires_at": expires,
+            "expired": left < timedelta() if left is not None else None,
+            "expires_in_seconds": int(left.total_seconds()) if left is not None else None,
+        }
 
 
 job: Job = SessionCleanup()

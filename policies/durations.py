@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
@@ -39,6 +39,23 @@ class Age:
             return moment.replace(year=year)
         except ValueError:
             return moment.replace(year=year, day=28)
+
+    def after(self, moment: datetime) -> datetime | None:
+        """The last moment at which `moment` is not older than this; None beyond the year 9999."""
+        if not self.is_calendar:
+            try:
+                return moment + self.delta
+            except OverflowError:
+                return None
+        year = moment.year + self.amount
+        if year > MAXYEAR:
+            return None
+        try:
+            return moment.replace(year=year)
+        except ValueError:  # 29 February: from 1 March on it is older
+            return moment.replace(
+                year=year, month=3, day=1, hour=0, minute=0, second=0, microsecond=0
+            )
 
 
 def _parse(value: Any) -> Any:

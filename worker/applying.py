@@ -45,7 +45,7 @@ PERMANENT = (ArchiveAltered, ArchiveExpired)
 LOOK_SECONDS = 1.0
 """How often a rest between two batches is interrupted to look whether the run must stop."""
 
-_KEYS: CodecOptions[dict[str, Any]] = CodecOptions(
+KEYS: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
 Step = Callable[[int, int, Batch], Outcomes]
@@ -188,7 +188,7 @@ def _step(engine: Engine, work: Work, claim: Claim, chunk: Chunk) -> Step:
     if chunk.payload is None:
         raise ArchiveExpired(f"The keys of r-{work.run.id} are past their time; plan anew.")
     payload = work.key.open(chunk.payload, payload_name(work.run, chunk.number))
-    items = [Item(key, {}) for key in bson.decode(payload, _KEYS)["keys"]]
+    items = [Item(key, {}) for key in bson.decode(payload, KEYS)["keys"]]
     return partial(_apply_step, work, items)
 
 

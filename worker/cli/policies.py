@@ -18,7 +18,7 @@ from worker.errors import DatabaseNotMigrated, DatabaseUnreachable, SettingError
 from worker.logs import safe_text
 from worker.operations import Person
 from worker.settings import Settings
-from worker.slots import next_slot
+from worker.switches import next_fire, state_of
 from worker.tables import Run, Switch
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
@@ -103,8 +103,8 @@ def _summary(session: Session, policy: Policy) -> dict[str, Any]:
     last = session.scalars(select(Run).where(Run.id == newest)).first()
     return {
         **_known_without_database(policy),
-        "state": _state(policy, switch),
-        "next_fire": None if switch and switch.schedule_paused else _next_fire(policy),
+        "state": state_of(policy, switch),
+        "next_fire": next_fire(policy, switch, datetime.now(UTC)),
         "last_run": present.run_as_json(session, last) if last else None,
     }
 
@@ -118,7 +118,7 @@ def _summary_if_reachable(settings: Settings, policy: Policy) -> dict[str, Any]:
     return {
         **_known_without_database(policy),
         "state": None,
-        "next_fire": _next_fire(policy),
+        "next_fire": next_fire(policy, None, datetime.now(UTC)),
         "last_run": None,
     }
 
@@ -131,19 +131,6 @@ def _known_without_database(policy: Policy) -> dict[str, Any]:
         "schedule": _schedule(policy.schedule),
         "version": policy.version,
     }
-
-
-def _state(policy: Policy, switch: Switch | None) -> str:
-    """What a scheduled fire does now: `enabled` changes data, `observing` plans, `paused` none."""
-    if switch is not None and switch.schedule_paused:
-        return "paused"
-    is_enabled = switch is not None and switch.enabled_version == policy.version
-    return "enabled" if is_enabled else "observing"
-
-
-def _next_fire(policy: Policy) -> str | None:
-    found = next_slot(policy.schedule, datetime.now(UTC)) if policy.schedule else None
-    return found.isoformat() if found else None
 
 
 def _schedule(schedule: Schedule | None) -> str | None:

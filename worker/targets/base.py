@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from jobs.base import Batch as JobBatch
-from jobs.base import Outcomes, Reader
+from jobs.base import Item, Outcomes, Reader
 from policies.selectors import Selector
 
 
@@ -95,6 +95,16 @@ class Fence(Protocol):
         """
 
 
+class Look(Protocol):
+    """A collection as a person asks about it: bounded in time, and with no way to write."""
+
+    def find(self, values: Sequence[Any], field: str | None = None) -> list[Item]:
+        """The whole records whose key, or whose field, is one of these values; at most a few."""
+
+    def matches(self, selector: Selector, as_of: datetime, key: Any) -> bool:
+        """Whether the record with this key would be selected at that moment."""
+
+
 class Target(Protocol):
     """One database that Tend looks after."""
 
@@ -103,6 +113,9 @@ class Target(Protocol):
 
     def reader(self, collection: str, as_of: datetime, *, scan: bool) -> Reader:
         """A handle for planning, which cannot write and refuses to scan unless told."""
+
+    def look(self, collection: str) -> Look:
+        """A handle for a person's questions, read where plans are read."""
 
     def check(self, collection: str, selector: Selector, as_of: datetime) -> None:
         """Raise `CollectionMissing` or `IndexMissing` unless the selector can be worked on."""

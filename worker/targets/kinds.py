@@ -35,6 +35,13 @@ class TargetKind:
             settings.need(self.url), read_url.get_secret_value() if read_url else None
         )
 
+    def open_to_look(self, settings: Settings) -> Target:
+        """For questions alone: everything goes by the user who cannot write, if there is one."""
+        read_url = getattr(settings, self.read_url)
+        return self.connect(
+            read_url.get_secret_value() if read_url else settings.need(self.url), None
+        )
+
     @property
     def unset(self) -> str:
         """What to say to somebody whose policy needs it."""

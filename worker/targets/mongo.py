@@ -27,6 +27,7 @@ from worker.errors import CollectionMissing, IndexMissing
 from worker.targets.base import Archive, BatchRecord, RecordOutcome
 from worker.targets.mongo_errors import translated
 from worker.targets.mongo_fence import COLLECTION, MongoFence, close_fence, committed
+from worker.targets.mongo_look import MongoLook
 from worker.targets.mongo_restore import MongoJudge
 from worker.targets.mongo_select import Filter, compile_selector
 
@@ -70,6 +71,9 @@ class MongoTarget:
 
     def reader(self, collection: str, as_of: datetime, *, scan: bool) -> "MongoReader":
         return MongoReader(self, collection, as_of, scan)
+
+    def look(self, collection: str) -> MongoLook:
+        return MongoLook(self._reads, collection, self.where(collection))
 
     def where(self, collection: str) -> str:
         return f"{self.name}, collection {collection}"

@@ -20,6 +20,7 @@ from worker.targets.sql_explain import Explain, alternatives, index_command, sca
 from worker.targets.sql_fence import SqlFence
 from worker.targets.sql_fences import SqlFences
 from worker.targets.sql_judge import SqlJudge
+from worker.targets.sql_look import SqlLook
 from worker.targets.sql_rows import NativeRow, size_of
 from worker.targets.sql_select import compile_selector
 from worker.targets.sql_server import SqlServer, Transaction
@@ -48,6 +49,9 @@ class SqlTarget:
 
     def reader(self, collection: str, as_of: datetime, *, scan: bool) -> "SqlReader":
         return SqlReader(self._server, collection, self.where(collection), as_of, scan)
+
+    def look(self, collection: str) -> SqlLook:
+        return SqlLook(self._server, collection, self.where(collection))
 
     def where(self, collection: str) -> str:
         return f"{self.name}, table {collection}"
