@@ -5,20 +5,15 @@ import json
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
 from pydantic import AfterValidator, Field, SerializeAsAny, StrictInt, model_validator
 
 from policies.durations import Duration
 from policies.selectors import FieldName, Selector, Vocabulary
-
-
-def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(f"'{name}' is not a time zone of the IANA database, such as Europe/Berlin")
-    return name
-
+from policies.windows import ChangeWindow
+from policies.zones import ZoneName
 
 # The trigger reads `mon-fri/2` as `mon-fri` and `lastx` as `last`, without a word.
 _CRON_PART = re.compile(r"\*(/\d+)?|\d+(-\d+)?(/\d+)?|[a-z]{3}(-[a-z]{3})?|last")
@@ -53,7 +48,7 @@ class Schedule(Vocabulary):
 
     cron: Annotated[str, AfterValidator(_cron)] | None = None
     every: Duration | None = None
-    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    timezone: ZoneName = "UTC"
     jitter: Duration | None = None
 
     @model_validator(mode="after")
@@ -121,6 +116,7 @@ class Policy(Vocabulary):
     guards: Guards
     schedule: Schedule | None = None
     catchup: Literal["latest", "skip", "all"] = "latest"
+    window: ChangeWindow | None = None
     batch: Batch = Batch()
     chunk: Annotated[StrictInt, Field(ge=1, le=50_000)] = 10_000
     writers: Annotated[StrictInt, Field(ge=1, le=32)] = 2

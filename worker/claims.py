@@ -19,7 +19,7 @@ from worker.errors import ClaimLost
 from worker.identity import Actor
 from worker.registry import frozen_policy
 from worker.states import State
-from worker.tables import OUTCOMES, Chunk, Run
+from worker.tables import OUTCOMES, Chunk, Doorbell, Run
 from worker.targets.base import BatchRecord
 
 LEASE = timedelta(seconds=15)
@@ -28,6 +28,8 @@ MAX_RETRIES = 8
 Batches = tuple[BatchRecord, ...] | None
 """What the fence says, or None when it could not be asked: then the row keeps what it has."""
 WORKING = {"apply": State.APPLYING, "undo": State.UNDOING}
+_MAY_WRITE = (State.APPLYING, State.UNDOING, State.PAUSED)
+"""A run that was just paused may have a batch at work."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ def claim(db: Database, run_id: int, worker: str, actor: Actor) -> Claim | None:
     A chunk that lost its worker too often fails the run: something in it kills workers.
     """
     with db.transaction() as session:
+        _lock_rivals(session, run_id)
         run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
         if run is None or run.state not in WORKING.values() or _must_wait(session, run):
             return None
@@ -268,9 +271,13 @@ def _held(session: Session, claim: Claim) -> Chunk:
 
 
 def _must_wait(session: Session, run: Run) -> bool:
-    """Whether something stops the run, or as many chunks are being written as `writers` allows."""
+    """Whether something stops the run, others write there, or enough of its own writers do."""
     policy = frozen_policy(run.policy_text)
-    if stops.standing(session, policy):
+    stop = stops.standing(session, policy)
+    if stop is not None:
+        _ring_again(session, run, stop, policy.writers)
+        return True
+    if rival_at_work(session, run) is not None:
         return True
     at_work = session.scalar(
         select(func.count())
@@ -279,6 +286,37 @@ def _must_wait(session: Session, run: Run) -> bool:
         .where(Chunk.lease_until >= database.now(session))
     )
     return int(at_work or 0) >= policy.writers
+
+
+def rival_at_work(session: Session, run: Run) -> Run | None:
+    """Another policy's run that somebody writes to the same collection for at this moment.
+
+    While a run is stopped or paused another one may begin there; they take turns by chunks.
+    """
+    if run.collection is None:
+        return None
+    others = select(Run).where(
+        Run.collection == run.collection, Run.id != run.id, Run.state.in_(_MAY_WRITE)
+    )
+    found = session.scalars(others.order_by(Run.id)).all()
+    return next((other for other in found if is_at_work(session, other.id)), None)
+
+
+def _lock_rivals(session: Session, run_id: int) -> None:
+    """Whoever may write to the same collection, this run too, so that no two claim at once."""
+    collection = select(Run.collection).where(Run.id == run_id).scalar_subquery()
+    rivals = and_(Run.collection == collection, Run.state.in_(_MAY_WRITE))
+    locked = select(Run.id).where(or_(Run.id == run_id, rivals)).order_by(Run.id)
+    session.execute(locked.with_for_update()).all()
+
+
+def _ring_again(session: Session, run: Run, stop: stops.Stop, writers: int) -> None:
+    """Owe one doorbell for each writer when the stop ends, however often the run is looked at."""
+    if stop.until is None or run.inline:
+        return
+    owed = select(Doorbell.id).where(Doorbell.run_id == run.id, Doorbell.due_at >= stop.until)
+    if session.scalar(owed.limit(1)) is None:
+        runs.ring(session, run, stop.until, rings=writers)
 
 
 def _poisonous(session: Session, run: Run, chunk: Chunk, actor: Actor) -> None:

@@ -13,10 +13,11 @@ from sqlalchemy import and_, false, or_, select, update
 from sqlalchemy.orm import Session
 
 from policies.models import Policy
-from worker import database
+from worker import database, stops
 from worker.audit import entries
 from worker.errors import ForbiddenArrow, UnknownRun
 from worker.identity import Actor
+from worker.registry import frozen_policy
 from worker.states import ALLOWED, BUSY, UNFINISHED, State
 from worker.tables import Doorbell, Run
 
@@ -179,9 +180,20 @@ def busy(session: Session, run: Run, *, lock: bool = False) -> Run | None:
     )
     same_collection = and_(Run.collection == run.collection, writing)
     waits_for = or_(same_policy, same_collection) if _will_write(run) else same_policy
-    return session.scalars(
-        select(Run).where(Run.id != run.id, waits_for).order_by(Run.id).limit(1)
-    ).first()
+    found = session.scalars(select(Run).where(Run.id != run.id, waits_for).order_by(Run.id)).all()
+    return next((other for other in found if not _makes_way(session, run, other)), None)
+
+
+def _makes_way(session: Session, run: Run, other: Run) -> bool:
+    """Whether another policy's run is stopped: while that lasts it holds no collection.
+
+    `claims.claim` sees to it that the two never write at the same time.
+    """
+    return (
+        other.policy != run.policy
+        and other.state in {State.APPLYING, State.UNDOING}
+        and stops.standing(session, frozen_policy(other.policy_text)) is not None
+    )
 
 
 def _will_write(run: Run) -> bool:

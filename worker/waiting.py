@@ -26,7 +26,7 @@ def waiting_for(session: Session, run: Run) -> str | None:
         return f"r-{other.id} ({other.policy}), which is {other.state}"
     if _in_work(session, run, moment):
         return None
-    return _stopped(session, run) or _worker(session, run, moment)
+    return _stopped(session, run) or _rival(session, run) or _worker(session, run, moment)
 
 
 def _a_person(session: Session, run: Run) -> str | None:
@@ -66,7 +66,14 @@ def _in_work(session: Session, run: Run, moment: datetime) -> bool:
 def _stopped(session: Session, run: Run) -> str | None:
     if run.state not in claims.WORKING.values():
         return None
-    return stops.standing(session, frozen_policy(run.policy_text))
+    stop = stops.standing(session, frozen_policy(run.policy_text))
+    return stop.why if stop is not None else None
+
+
+def _rival(session: Session, run: Run) -> str | None:
+    working = run.state in claims.WORKING.values()
+    other = claims.rival_at_work(session, run) if working else None
+    return f"r-{other.id} ({other.policy}), which is {other.state}" if other is not None else None
 
 
 def _worker(session: Session, run: Run, moment: datetime) -> str:

@@ -40,6 +40,7 @@ def test_every_leaf_says_where_it_came_from(base: Path) -> None:
         "guards.max_records": f"{overlay}/old-sales.yaml:2",
         "guards.max_percent": f"{base}/old-sales.yaml:14",
         "catchup": "default",
+        "window": "default",
         "batch.records": f"{overlay}/old-sales.yaml:4",
         "batch.bytes": "default",
         "batch.pause": "default",

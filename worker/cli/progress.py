@@ -53,7 +53,8 @@ def _waits_for(session: Session, run: Run) -> str | None:
         return f"r-{other.id} ({other.policy}), which is {other.state}"
     if run.state not in claims.WORKING.values():
         return None
-    return stops.standing(session, frozen_policy(run.policy_text))
+    stop = stops.standing(session, frozen_policy(run.policy_text))
+    return stop.why if stop is not None else None
 
 
 class Display:
