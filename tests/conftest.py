@@ -86,6 +86,22 @@ def postgres_url(postgres_server: Postgres) -> Iterator[str]:
     postgres_server.drop_database(name)
 
 
+@pytest.fixture
+def sqlite_shop_url(tmp_path: Path) -> str:
+    """An empty database for an application."""
+    path = tmp_path / "shop.sqlite"
+    path.touch()
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgresql_shop_url(postgres_server: Postgres) -> Iterator[str]:
+    """The same on a server."""
+    name = _fresh_name()
+    yield postgres_server.create_database(name)
+    postgres_server.drop_database(name)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """An empty control database, once of each kind."""

@@ -1,8 +1,17 @@
 """What a job's test says of each of its shipped policies, for the contract test to try."""
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 DUE = 40
+Records = list[dict[str, Any]]
 
-Damage = tuple[list[dict[str, Any]], list[dict[str, Any]]]
-"""`DUE` records that the policy is after, and as many that it must leave alone."""
+
+class Damage(NamedTuple):
+    """`DUE` records that the policy is after, and as many that it must leave alone."""
+
+    due: Records
+    sound: Records
+    beside: Mapping[str, Records] = MappingProxyType({})
+    """What stands in other collections."""

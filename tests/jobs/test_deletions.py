@@ -15,19 +15,19 @@ SESSIONS, RETENTION = jobs()["session_cleanup"], jobs()["retention_purge"]
 OLD = {"older_than": {"field": "createdAt", "age": "7y"}}
 
 DAMAGE: dict[str, Damage] = {
-    "session-cleanup": (
+    "session-cleanup": Damage(
         [{"isActive": number % 2 == 0, "expiresAt": old(1)} for number in range(DUE)],
         [{"isActive": True, "expiresAt": old(-1)} for _ in range(DUE)],
     ),
-    "oauth-state-cleanup": (
+    "oauth-state-cleanup": Damage(
         [{"timestamp": NOW - timedelta(minutes=10, seconds=1)} for _ in range(DUE)],
         [{"timestamp": NOW - timedelta(minutes=10)} for _ in range(DUE)],
     ),
-    "sales-retention": (
+    "sales-retention": Damage(
         [{"createdAt": old(2555.1)} for _ in range(DUE)],
         [{"createdAt": old(2555)} for _ in range(DUE)],
     ),
-    "audit-log-retention": (
+    "audit-log-retention": Damage(
         [{"timestamp": NOW.replace(year=2019) - timedelta(days=1)} for _ in range(DUE)],
         [{"timestamp": NOW.replace(year=2019)} for _ in range(DUE)],
     ),

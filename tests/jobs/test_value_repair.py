@@ -25,11 +25,11 @@ JOB = jobs()["value_repair"]
 NUMBERS = ("quantity", "revenue", "totals.net")
 
 DAMAGE: dict[str, Damage] = {
-    "negative-sales-values": (
+    "negative-sales-values": Damage(
         [{"quantity": -1, "revenue": 1.0, "createdAt": NOW} for _ in range(DUE)],
         [{"quantity": -1, "revenue": -1.0, "type": "return", "createdAt": NOW} for _ in range(DUE)],
     ),
-    "text-dates": (
+    "text-dates": Damage(
         [{"date": "2021-03-04", "createdAt": NOW} for _ in range(DUE)],
         [{"date": NOW, "createdAt": NOW} for _ in range(DUE)],
     ),

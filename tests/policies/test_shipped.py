@@ -19,6 +19,8 @@ CUTOFFS = {
     "session-cleanup": {"expiresAt": NOW},
     "negative-sales-values": {},
     "text-dates": {},
+    "negative-stock": {},
+    "stale-products": {"updated_at": datetime(2025, 9, 1, 3, 20, tzinfo=UTC)},
 }
 
 

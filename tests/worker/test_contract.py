@@ -3,20 +3,26 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
 
 import policies
 import tests.jobs
 from policies.models import Batch, Guards, Policy
 from tests.jobs.damage import DUE, Damage
+from tests.worker.places import MongoPlace, Place, SqlPlace
 from tests.worker.scenario import Scenario
 from worker.audit.entries import leaf_hash
 from worker.claims import totals
 from worker.mirror import mirror
 from worker.registry import Policies, job_of, jobs
+from worker.targets.kinds import kind_of
+from worker.targets.sql import SqlTarget
 
 SHIPPED = {
     loaded.policy.name: loaded.policy for loaded in Policies.load([Path(policies.__path__[0])])
@@ -37,32 +43,43 @@ DAMAGE = _damage()
 
 def ample(policy: Policy) -> Policy:
     """A shipped policy as it is, but for the size of a test's data."""
-    small = {"guards": AMPLE, "chunk": 15, "batch": Batch(records=4)}
+    small = {"guards": AMPLE, "chunk": 15, "batch": Batch(records=4), "approval": "none"}
     return policy.model_copy(update=small)
 
 
 @pytest.fixture(params=sorted(SHIPPED))
-def policy(request: pytest.FixtureRequest, scenario: Scenario) -> Iterator[Policy]:
-    shipped = SHIPPED[request.param]
-    due, sound = DAMAGE[shipped.name]
-    collection = scenario.shop[shipped.options.model_dump()["collection"]]
-    collection.insert_many([*due, *sound])
-    for name in {name for record in due for name in record} | {"cost", "revenue"}:
-        collection.create_index(name)
-    yield shipped
-    for records in (due, sound):
-        for record in records:
-            record.pop("_id", None)
+def policy(request: pytest.FixtureRequest) -> Policy:
+    return SHIPPED[str(request.param)]
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, scenario: Scenario, policy: Policy) -> Iterator[Place]:
+    """The target with what is due and what is sound; SQL is of the control database's kind."""
+    due, sound, beside = DAMAGE[policy.name]
+    with ExitStack() as stack:
+        place: Place
+        if kind_of(policy) == "mongo":
+            place = MongoPlace(scenario)
+        else:
+            url = str(request.getfixturevalue(f"{scenario.engine.database.dialect}_shop_url"))
+            place = SqlPlace(create_engine(url))
+            stack.callback(place.engine.dispose)
+            target = SqlTarget(url)
+            stack.callback(target.close)
+            targets = {**scenario.engine.targets, "sql": target}
+            scenario.engine = replace(scenario.engine, targets=targets)
+        for name, records in beside.items():
+            place.put(name, records)
+        place.put(collection_of(policy), [*due, *sound])
+        yield place
 
 
 def collection_of(policy: Policy) -> str:
     return str(policy.options.model_dump()["collection"])
 
 
-def images(scenario: Scenario, policy: Policy) -> dict[Any, bytes]:
-    """The collection to the byte, without Tend's own summaries in the application's log."""
-    found = scenario.contents(collection_of(policy))
-    return {key: image for key, image in found.items() if not str(key).startswith("tend:")}
+def images(place: Place, policy: Policy) -> dict[Any, Any]:
+    return place.images(collection_of(policy))
 
 
 def test_every_job_has_a_shipped_policy() -> None:
@@ -70,41 +87,46 @@ def test_every_job_has_a_shipped_policy() -> None:
     assert set(DAMAGE) == set(SHIPPED)
 
 
-def test_planning_writes_nothing(scenario: Scenario, policy: Policy) -> None:
+def test_planning_writes_nothing(scenario: Scenario, policy: Policy, place: Place) -> None:
     """The plan is read by a user that cannot write; and to the byte nothing is different."""
-    before = images(scenario, policy)
+    before = images(place, policy)
     run = scenario.plan(ample(policy))
     assert (run.state, run.planned, run.population) == ("planned", DUE, 2 * DUE)
-    assert images(scenario, policy) == before
-    assert "tend_fences" not in scenario.shop.list_collection_names()
+    assert images(place, policy) == before
+    assert not place.has_fences()
 
 
-def test_a_guard_trips_before_the_first_change(scenario: Scenario, policy: Policy) -> None:
-    before = images(scenario, policy)
+def test_a_guard_trips_before_the_first_change(
+    scenario: Scenario, policy: Policy, place: Place
+) -> None:
+    before = images(place, policy)
     tight = policy.model_copy(update={"guards": Guards(max_records=DUE - 1, max_percent=100)})
     run = scenario.run_through(tight)
     assert run.state == "refused"
-    assert images(scenario, policy) == before
+    assert images(place, policy) == before
 
 
-def test_a_second_apply_changes_nothing(scenario: Scenario, policy: Policy) -> None:
+def test_a_second_apply_changes_nothing(scenario: Scenario, policy: Policy, place: Place) -> None:
     first = scenario.run_through(ample(policy))
-    after = images(scenario, policy)
+    after = images(place, policy)
     assert first.state == "succeeded"
     second = scenario.run_through(ample(policy))
     assert (second.state, second.planned) == ("succeeded", 0)
-    assert images(scenario, policy) == after
+    assert images(place, policy) == after
 
 
-def test_what_was_planned_changes_and_comes_back(scenario: Scenario, policy: Policy) -> None:
-    before = images(scenario, policy)
+def test_what_was_planned_changes_and_comes_back(
+    scenario: Scenario, policy: Policy, place: Place
+) -> None:
+    before = images(place, policy)
     run = scenario.run_through(ample(policy))
-    after = images(scenario, policy)
+    after = images(place, policy)
     assert sum(after.get(key) != image for key, image in before.items()) == DUE
     assert scenario.undo(run).state == "undone"
-    assert images(scenario, policy) == before
+    assert images(place, policy) == before
 
 
+@pytest.mark.usefixtures("place")
 def test_each_change_has_its_audit_entry(scenario: Scenario, policy: Policy) -> None:
     run = scenario.run_through(ample(policy))
     entries = scenario.entries(run.id)
@@ -116,13 +138,17 @@ def test_each_change_has_its_audit_entry(scenario: Scenario, policy: Policy) -> 
 
 
 def test_a_finished_run_is_mirrored_once_in_the_applications_log(
-    scenario: Scenario, policy: Policy
+    scenario: Scenario, policy: Policy, place: Place
 ) -> None:
     run = scenario.run_through(ample(policy))
     scenario.advance(run.id)
     mirror(scenario.engine, run.id)
     job = job_of(policy)
     found = list(scenario.shop.auditlogs.find({"action": job.mirror_action}))
+    assert scenario.run(run.id).mirrored_at is not None
+    if isinstance(place, SqlPlace):
+        assert found == []  # the log is OrderNimbus'
+        return
     assert len(found) == 1
     assert found[0]["details"][job.mirror_count] == DUE
     assert found[0]["details"]["cutoffDate"] == _milliseconds(run.cutoff)
