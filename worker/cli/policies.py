@@ -20,6 +20,7 @@ from worker.operations import Person
 from worker.settings import Settings
 from worker.switches import next_fire, state_of
 from worker.tables import Run, Switch
+from worker.targets.kinds import is_served
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
 
@@ -32,7 +33,7 @@ def policies(ctx: typer.Context, as_json: options.Json = False) -> None:
     settings = context.load_settings()
     loaded = context.load_policies(settings)
     with context.control(settings) as database, database.transaction() as session:
-        found = [_summary(session, each.policy) for each in loaded]
+        found = [_summary(settings, session, each.policy) for each in loaded]
     if as_json:
         output.print_json({"policies": found})
         return
@@ -88,7 +89,7 @@ def _switch(name: str, person: Person, *, on: bool, as_json: bool) -> None:
         else:
             operations.disable(database, policy, person)
         with database.transaction() as session:
-            summary = _summary(session, policy)
+            summary = _summary(settings, session, policy)
     if as_json:
         output.print_json(summary)
         return
@@ -97,28 +98,34 @@ def _switch(name: str, person: Person, *, on: bool, as_json: bool) -> None:
     facts(out, [("next fire", moment(summary["next_fire"])), ("policy", policy.version)])
 
 
-def _summary(session: Session, policy: Policy) -> dict[str, Any]:
+def _summary(settings: Settings, session: Session, policy: Policy) -> dict[str, Any]:
     switch = session.get(Switch, policy.name)
     newest = select(func.max(Run.id)).where(Run.policy == policy.name).scalar_subquery()
     last = session.scalars(select(Run).where(Run.id == newest)).first()
     return {
         **_known_without_database(policy),
-        "state": state_of(policy, switch),
-        "next_fire": next_fire(policy, switch, datetime.now(UTC)),
+        **_fires(settings, policy, switch),
         "last_run": present.run_as_json(session, last) if last else None,
     }
+
+
+def _fires(settings: Settings, policy: Policy, switch: Switch | None) -> dict[str, Any]:
+    if not is_served(settings, policy):
+        return {"state": "no_target", "next_fire": None}
+    fires = next_fire(policy, switch, datetime.now(UTC))
+    return {"state": state_of(policy, switch), "next_fire": fires}
 
 
 def _summary_if_reachable(settings: Settings, policy: Policy) -> dict[str, Any]:
     try:
         with context.control(settings) as database, database.transaction() as session:
-            return _summary(session, policy)
+            return _summary(settings, session, policy)
     except (SettingError, DatabaseUnreachable, DatabaseNotMigrated) as error:
         output.say(f"Whether {policy.name} is enabled is not known: {safe_text(error)}")
     return {
         **_known_without_database(policy),
+        **_fires(settings, policy, None),
         "state": None,
-        "next_fire": next_fire(policy, None, datetime.now(UTC)),
         "last_run": None,
     }
 
@@ -145,7 +152,7 @@ def _row(each: dict[str, Any]) -> tuple[str, ...]:
         each["name"],
         each["job"],
         each["schedule"] or "by hand only",
-        each["state"],
+        each["state"].replace("_", " "),
         moment(each["next_fire"]) or "",
         f"{last['id']} {present.state_in_words(last)}" if last else "",
     )

@@ -68,15 +68,22 @@ def kinds_set(settings: Settings) -> dict[str, TargetKind]:
 
 
 def served(settings: Settings, policies: Sequence[Policy]) -> list[Policy]:
-    """The policies whose target's URL is set: the others cannot run here, and do not fire."""
-    found = []
+    """The policies that can fire on this site; of each other one the log says why it cannot."""
     for policy in policies:
         kind = kind_of(policy)
-        if kind is None or KINDS[kind].is_set(settings):
-            found.append(policy)
-        else:
+        if kind is not None and not is_served(settings, policy):
             log.warning("policy does not fire", policy=policy.name, why=KINDS[kind].unset)
-    return found
+    return [policy for policy in policies if is_served(settings, policy)]
+
+
+def is_served(settings: Settings, policy: Policy) -> bool:
+    """Whether the site has the kind of database that the policy names.
+
+    Where no URL is set at all, as on a host for looking, nobody can tell that it has not.
+    """
+    kind = kind_of(policy)
+    found = {name for name, each in KINDS.items() if each.is_set(settings)}
+    return kind is None or kind in found or not found
 
 
 def kind_of(policy: Policy) -> str | None:

@@ -123,6 +123,23 @@ def test_a_plan_can_be_cancelled_without_its_target(with_sql: Tend) -> None:
     assert with_sql.json("cancel", "r-1", "--reason", "x")["state"] == "cancelled"
 
 
+def test_a_policy_without_its_target_is_listed_as_one_that_does_not_fire(site: Tend) -> None:
+    site.policy("no-stock", NO_STOCK + "schedule: {every: 1h}\n")
+    listed = {each["name"]: each for each in site.json("policies")["policies"]}
+    assert (listed["no-stock"]["state"], listed["no-stock"]["next_fire"]) == ("no_target", None)
+    assert listed["sales-retention"]["state"] == "observing"
+    assert listed["sales-retention"]["next_fire"] is not None
+
+
+def test_a_host_for_looking_that_has_no_database_at_all_says_nothing_of_targets(
+    site: Tend,
+) -> None:
+    for variable in ("TEND_MONGO_URL", "TEND_MONGO_READ_URL"):
+        site.patch.delenv(variable)
+    listed = site.json("policies")["policies"]
+    assert {each["state"] for each in listed} == {"observing"}
+
+
 def test_a_schedule_fires_only_where_its_target_is_set(site: Tend) -> None:
     assert _fires(site) == ("sales-retention",)
     site.setting("TEND_SQL_URL", "sqlite:////srv/shop.sqlite")
