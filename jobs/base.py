@@ -6,7 +6,7 @@ its logger from the context; it never reads the time, the environment or the bro
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from policies.models import Policy, PolicyOptions
@@ -32,9 +32,19 @@ class Delete:
 
 @dataclass(frozen=True)
 class Update:
-    """Set these fields of the record, and no others."""
+    """Set these fields of the record, remove those that are `unset`, and touch no others."""
 
     fields: Record
+    unset: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Move the record to its collection's quarantine, with the codes that say why."""
+
+    codes: tuple[str, ...]
+    keep: timedelta
+    """How long it is kept there."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Fail:
     code: str
 
 
-Change = Delete | Update | Fail
+Change = Delete | Update | Quarantine | Fail
 Decide = Callable[[Record], Change]
 
 

@@ -99,6 +99,11 @@ class RecordOptions(PolicyOptions):
     dated_by: FieldName | None = None
     warnings: tuple[Warning, ...] = ()
 
+    @property
+    def quarantines(self) -> bool:
+        """Whether it may move records to the collection's quarantine."""
+        return False
+
 
 class SelectOptions(RecordOptions):
     """A record job that is told its selector outright."""

@@ -9,7 +9,11 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, St
 from policies.durations import CalendarAge
 
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$")]
-Number = StrictInt | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Number = (
+    Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
+    | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+)
+"""What every target can store: whole numbers of 64 bits, and finite floating-point numbers."""
 
 
 class Vocabulary(BaseModel):
@@ -23,9 +27,13 @@ class FieldAge(Vocabulary):
     age: CalendarAge
 
 
-class FieldBelow(Vocabulary):
+class FieldNumber(Vocabulary):
     field: FieldName
     value: Number
+
+
+class FieldOnly(Vocabulary):
+    field: FieldName
 
 
 class FieldType(Vocabulary):
@@ -54,7 +62,25 @@ class YoungerThan(Vocabulary):
 class LessThan(Vocabulary):
     """A number below `value`; NaN, text and lists are not."""
 
-    less_than: FieldBelow
+    less_than: FieldNumber
+
+
+class MoreThan(Vocabulary):
+    """A number above `value`; NaN, text and lists are not."""
+
+    more_than: FieldNumber
+
+
+class NotANumber(Vocabulary):
+    """A field with one value that is no number: NaN, or of another type."""
+
+    not_a_number: FieldOnly
+
+
+class Missing(Vocabulary):
+    """A field that is absent or null."""
+
+    missing: FieldOnly
 
 
 class IsType(Vocabulary):
@@ -83,7 +109,21 @@ class NoneOf(Vocabulary):
     none: Annotated[tuple["Selector", ...], Field(min_length=1)]
 
 
-_WORDS = ("older_than", "younger_than", "less_than", "is_type", "equals", "any", "all", "none")
+Leaf = OlderThan | YoungerThan | LessThan | MoreThan | NotANumber | Missing | IsType | Equals
+
+_WORDS = (
+    "older_than",
+    "younger_than",
+    "less_than",
+    "more_than",
+    "not_a_number",
+    "missing",
+    "is_type",
+    "equals",
+    "any",
+    "all",
+    "none",
+)
 
 
 def _word(value: Any) -> str | None:
@@ -97,6 +137,9 @@ Selector = Annotated[
     Annotated[OlderThan, Tag("older_than")]
     | Annotated[YoungerThan, Tag("younger_than")]
     | Annotated[LessThan, Tag("less_than")]
+    | Annotated[MoreThan, Tag("more_than")]
+    | Annotated[NotANumber, Tag("not_a_number")]
+    | Annotated[Missing, Tag("missing")]
     | Annotated[IsType, Tag("is_type")]
     | Annotated[Equals, Tag("equals")]
     | Annotated[AnyOf, Tag("any")]
@@ -113,7 +156,7 @@ for _model in (AnyOf, AllOf, NoneOf):
     _model.model_rebuild()
 
 
-def leaves(selector: Selector) -> Iterator[OlderThan | YoungerThan | LessThan | IsType | Equals]:
+def leaves(selector: Selector) -> Iterator[Leaf]:
     """Every condition in a selector, in the order in which it is written."""
     match selector:
         case AnyOf(any=parts) | AllOf(all=parts) | NoneOf(none=parts):
@@ -123,12 +166,14 @@ def leaves(selector: Selector) -> Iterator[OlderThan | YoungerThan | LessThan | 
             yield selector
 
 
-def field_of(leaf: OlderThan | YoungerThan | LessThan | IsType | Equals) -> str:
+def field_of(leaf: Leaf) -> str:
     match leaf:
         case OlderThan(older_than=what) | YoungerThan(younger_than=what):
             return what.field
-        case LessThan(less_than=below):
-            return below.field
+        case LessThan(less_than=bound) | MoreThan(more_than=bound):
+            return bound.field
+        case NotANumber(not_a_number=what) | Missing(missing=what):
+            return what.field
         case IsType(is_type=kind):
             return kind.field
         case Equals(equals=value):

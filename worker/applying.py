@@ -34,6 +34,7 @@ from worker.logs import safe_text
 from worker.planner import payload_name
 from worker.tables import Chunk
 from worker.targets.base import ArchiveRef, Batch, BatchRecord, Fence, Images, RecordOutcome
+from worker.targets.quarantine import Origin
 
 log = structlog.get_logger()
 
@@ -117,6 +118,7 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
         work.as_of,
         work.policy.batch.bytes,
         _archiver(engine, work, claim),
+        _origin(engine, work, claim),
     ) as fence:
         progress.batches = fence.take(claim.attempt)
         progress.is_known = True
@@ -180,6 +182,13 @@ def _look_again(engine: Engine, work: Work) -> None:
         changed = claims.totals(session, work.run.id).changed
     population = target.population_now(work.options.collection)
     guards.check_again(work.policy.guards, work.run.planned, changed, population)
+
+
+def _origin(engine: Engine, work: Work, claim: Claim) -> Origin | None:
+    """Who moves records, for those who find them in the quarantine."""
+    if claim.direction == "undo" or not work.options.quarantines:
+        return None
+    return Origin(policy=work.policy.name, run=f"r-{claim.run_id}", at=engine.clock())
 
 
 def _step(engine: Engine, work: Work, claim: Claim, chunk: Chunk) -> Step:

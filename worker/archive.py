@@ -97,7 +97,11 @@ def _encode(images: Images) -> bytes:
         {
             "deleted": images.deleted,
             "updated": [
-                {"before": before, "written": written} for before, written in images.updated
+                {"before": before, "written": written, "unset": unset}
+                for before, written, unset in images.updated
+            ],
+            "quarantined": [
+                {"before": before, "label": label} for before, label in images.quarantined
             ],
             "others": [
                 {"key": other.key, "outcome": other.outcome, "code": other.code}
@@ -113,7 +117,12 @@ def _decode(document: RawBSONDocument) -> Iterator[RecordOutcome]:
     for update in document["updated"]:
         before = update["before"]
         written = dict(update["written"])
-        yield RecordOutcome(before["_id"], "changed", before=before, written=written)
+        unset = tuple(update["unset"])
+        yield RecordOutcome(before["_id"], "changed", before=before, written=written, unset=unset)
+    for moved in document["quarantined"]:
+        before = moved["before"]
+        label = dict(moved["label"])
+        yield RecordOutcome(before["_id"], "changed", before=before, label=label)
     for other in document["others"]:
         yield RecordOutcome(other["key"], other["outcome"], other["code"])
 

@@ -80,6 +80,8 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
     survey = Survey(run.id, dated_by)
     target = engine.target_of(work.options)
     target.ping()
+    if work.options.quarantines:
+        target.check_quarantine(work.options.collection)
     context = PlanContext(work.as_of, target.reader(work.options.collection, work.as_of, scan=scan))
     found = work.job.plan(context, work.policy, work.selector)
     with _lease_kept(engine, run), ThreadPoolExecutor(1) as beside:

@@ -11,7 +11,7 @@ from typing import Any
 
 from bson import Decimal128, ObjectId
 
-from jobs.base import Change, Delete, Fail, Item, Update
+from jobs.base import Change, Delete, Fail, Item, Quarantine, Update
 from worker.masking import mask
 
 SAMPLE = 10
@@ -27,6 +27,7 @@ class Survey:
     oldest: datetime | None = None
     newest: datetime | None = None
     will_fail: Counter[str] = field(default_factory=Counter)
+    will_quarantine: Counter[str] = field(default_factory=Counter)
     before: dict[str, Decimal] = field(default_factory=dict)
     after: dict[str, Decimal] = field(default_factory=dict)
     sample: list[tuple[Item, Change]] = field(default_factory=list)
@@ -46,6 +47,8 @@ class Survey:
         for item, change in zip(items, changes, strict=True):
             if isinstance(change, Fail):
                 self.will_fail[change.code] += 1
+            elif isinstance(change, Quarantine):
+                self.will_quarantine[", ".join(change.codes)] += 1
             elif isinstance(change, Update):
                 self._sum(item, change)
 
@@ -54,6 +57,7 @@ class Survey:
             "oldest": _iso(self.oldest),
             "newest": _iso(self.newest),
             "will_fail": dict(self.will_fail),
+            "will_quarantine": dict(self.will_quarantine),
             "sums": {
                 name: {"before": str(self.before[name]), "after": str(self.after[name])}
                 for name in self.before
@@ -133,5 +137,7 @@ def _example(item: Item, change: Change) -> dict[str, Any]:
         return {**example, "after": None}
     if isinstance(change, Fail):
         return {**example, "after": before, "left": change.code}
+    if isinstance(change, Quarantine):
+        return {**example, "after": before, "quarantined": ", ".join(change.codes)}
     after = {name: mask(name, value) for name, value in change.fields.items()}
-    return {**example, "after": {**before, **after}}
+    return {**example, "after": {**before, **after}, "unset": list(change.unset)}

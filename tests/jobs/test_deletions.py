@@ -27,6 +27,10 @@ DAMAGE: dict[str, Damage] = {
         [{"createdAt": old(2555.1)} for _ in range(DUE)],
         [{"createdAt": old(2555)} for _ in range(DUE)],
     ),
+    "sales-quarantine-retention": Damage(
+        [{"until": NOW - timedelta(seconds=1)} for _ in range(DUE)],
+        [{"until": NOW} for _ in range(DUE)],
+    ),
     "audit-log-retention": Damage(
         [{"timestamp": NOW.replace(year=2019) - timedelta(days=1)} for _ in range(DUE)],
         [{"timestamp": NOW.replace(year=2019)} for _ in range(DUE)],

@@ -33,6 +33,10 @@ DAMAGE: dict[str, Damage] = {
         [{"date": "2021-03-04", "createdAt": NOW} for _ in range(DUE)],
         [{"date": NOW, "createdAt": NOW} for _ in range(DUE)],
     ),
+    "unreadable-sales-values": Damage(
+        [{"revenue": ("12,50", math.nan, False)[n % 3], "createdAt": NOW} for n in range(DUE)],
+        [{"revenue": -1, "quantity": None, "cost": [1], "createdAt": NOW} for _ in range(DUE)],
+    ),
 }
 
 

@@ -81,8 +81,8 @@ WRONG = {
         "select:\n    older_than:\n      field: createdAt\n      age: 2555d",
         "select: everything",
         (
-            "8: options.select: a selector is one of older_than, younger_than, less_than, is_type, "
-            "equals, any, all, none"
+            "8: options.select: a selector is one of older_than, younger_than, less_than, "
+            "more_than, not_a_number, missing, is_type, equals, any, all, none"
         ),
     ),
     "options that are no mapping": (
@@ -129,24 +129,27 @@ WRONG_REPAIR = {
     "an unknown kind of repair": (
         "when: negative",
         "when: positive",
-        "7: options.repairs.0: 'when' must be one of 'negative', 'text_date'",
+        (
+            "8: options.repairs.0.when: write 'negative', 'zero', 'missing', 'not_a_number' or "
+            "'text_date', or write a mapping of keys"
+        ),
     ),
     "a repair without its kind": (
         "      when: negative\n",
         "",
-        "7: options.repairs.0: the key 'when' is missing",
+        "7: options.repairs.0.when: this key is missing",
     ),
     "a repair that needs another repair": (
         "set: 0",
         "set: -1",
-        "9: options.repairs.0.set: Input should be greater than or equal to 0",
+        ("7: options.repairs.0: set is itself negative, and would be mended again and again"),
     ),
     "an unknown key of a repair": (
         "when: text_date",
         "when: text_date\n      formats: [iso8601]",
         (
-            "12: options.repairs.1.formats: unknown key; choose from: field, parse, set, timezone, "
-            "when"
+            "12: options.repairs.1.formats: unknown key; choose from: field, parse, quarantine, "
+            "set, timezone, unset, when"
         ),
     ),
     "a format without a year": (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from policies.models import RecordOptions
+from policies.models import RecordOptions, SelectOptions
 from policies.selectors import cutoffs
 from tests.policies.written import load_all
 from worker.registry import job_of, jobs
@@ -19,9 +19,19 @@ CUTOFFS = {
     "session-cleanup": {"expiresAt": NOW},
     "negative-sales-values": {},
     "text-dates": {},
+    "unreadable-sales-values": {},
+    "sales-quarantine-retention": {"until": NOW},
     "negative-stock": {},
     "stale-products": {"updated_at": datetime(2025, 9, 1, 3, 20, tzinfo=UTC)},
 }
+
+
+def test_every_quarantine_has_a_policy_that_empties_it() -> None:
+    options = [each.policy.options for each in LOADED.values()]
+    records = [each for each in options if isinstance(each, RecordOptions)]
+    filled = {f"{each.collection}_quarantine" for each in records if each.quarantines}
+    assert filled
+    assert filled <= {each.collection for each in records if isinstance(each, SelectOptions)}
 
 
 def test_every_job_has_a_policy() -> None:

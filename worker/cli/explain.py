@@ -101,7 +101,10 @@ def _change(change: Document) -> str:
         case "delete":
             return "delete it"
         case "set":
-            return "set " + ", ".join(f"{name} to {to}" for name, to in change["fields"].items())
+            written = [f"set {name} to {to}" for name, to in change["fields"].items()]
+            return ", ".join([*written, *(f"remove {name}" for name in change["unset"])])
+        case "quarantine":
+            return f"move it to the quarantine for {', '.join(change['codes'])}"
         case _:
             return f"leave it, as {change['code']},"
 

@@ -109,6 +109,10 @@ def show_plan(out: Console, run: present.Document, plan: present.Document) -> No
             ("newest", moment(plan["newest"])),
             *_narrowed(plan["narrowing"]),
             *(("will fail", f"{count:,} {code}") for code, count in plan["will_fail"].items()),
+            *(
+                ("quarantine", f"{count:,} {code}")
+                for code, count in plan["will_quarantine"].items()
+            ),
             *(("warning", f"{one['records']:,}: {one['say']}") for one in plan["warnings"]),
             *(
                 ("sum", f"{name} {sums['before']} → {sums['after']}")
@@ -165,11 +169,10 @@ def _example(one: present.Document) -> tuple[str, str, str]:
     was = ", ".join(f"{name}: {value}" for name, value in before.items())
     if "left" in one:
         return "  " + str(one["key"]), was, f"left as it is: {one['left']}"
+    if "quarantined" in one:
+        return "  " + str(one["key"]), was, f"moved to the quarantine: {one['quarantined']}"
     if after is None:
         return "  " + str(one["key"]), was, "deleted"
-    changed = {name: value for name, value in after.items() if before.get(name) != value}
-    return (
-        "  " + str(one["key"]),
-        was,
-        ", ".join(f"{name}: {value}" for name, value in changed.items()),
-    )
+    changed = [f"{name}: {value}" for name, value in after.items() if before.get(name) != value]
+    unset = [f"{name}: removed" for name in one["unset"]]
+    return "  " + str(one["key"]), was, ", ".join([*changed, *unset])

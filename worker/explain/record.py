@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobs.base import Change, Delete, Item, Record, Update
+from jobs.base import Change, Delete, Item, Quarantine, Record, Update
 from policies.models import Policy
 from policies.selectors import AllOf, AnyOf, NoneOf, Selector, field_of, leaves
 from worker.audit.entries import stamp
@@ -105,7 +105,10 @@ def _change(change: Change) -> Document:
     match change:
         case Delete():
             return {"does": "delete"}
-        case Update(fields=fields):
-            return {"does": "set", "fields": {name: mask(name, fields[name]) for name in fields}}
+        case Update(fields=fields, unset=unset):
+            written = {name: mask(name, fields[name]) for name in fields}
+            return {"does": "set", "fields": written, "unset": list(unset)}
+        case Quarantine(codes=codes):
+            return {"does": "quarantine", "codes": list(codes)}
         case _:
             return {"does": "leave", "code": change.code}

@@ -12,7 +12,10 @@ from policies.selectors import (
     FieldValue,
     IsType,
     LessThan,
+    Missing,
+    MoreThan,
     NoneOf,
+    NotANumber,
     OlderThan,
     Selector,
     YoungerThan,
@@ -21,7 +24,7 @@ from policies.selectors import (
 from worker.targets.mongo_restore import value_at
 
 
-def in_words(selector: Selector) -> str:  # noqa: PLR0911 - one for each word of the vocabulary
+def in_words(selector: Selector) -> str:  # noqa: C901, PLR0911 - one for each word of the vocabulary
     """What a condition asks of a record; of those that have parts, how many must hold."""
     match selector:
         case OlderThan(older_than=what) if what.age.amount == 0:
@@ -32,6 +35,12 @@ def in_words(selector: Selector) -> str:  # noqa: PLR0911 - one for each word of
             return f"{what.field} is a date no more than {what.age} ago"
         case LessThan(less_than=below):
             return f"{below.field} is a number below {below.value:,}"
+        case MoreThan(more_than=bound):
+            return f"{bound.field} is a number above {bound.value:,}"
+        case NotANumber(not_a_number=only):
+            return f"{only.field} holds one value that is no number"
+        case Missing(missing=only):
+            return f"{only.field} is absent or null"
         case IsType(is_type=kind):
             return f"{kind.field} holds {kind.type}"
         case Equals(equals=wanted):

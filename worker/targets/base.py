@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from jobs.base import Batch as JobBatch
 from jobs.base import Item, Outcomes, Reader
 from policies.selectors import Selector
+from worker.targets.quarantine import Origin
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class RecordOutcome:
     code: str | None = None
     before: Any = None
     written: dict[str, Any] | None = None
+    unset: tuple[str, ...] = ()
+    label: dict[str, Any] | None = None
+    """What its copy in the quarantine bears beside the record, if it was moved there."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,10 @@ class Images:
     """What one batch is about to do: before-images, what is written, and what is left alone."""
 
     deleted: Sequence[Any] = ()
-    updated: Sequence[tuple[Any, dict[str, Any]]] = ()
+    updated: Sequence[tuple[Any, dict[str, Any], tuple[str, ...]]] = ()
+    """The before-image, the fields that are written, and the names of those that are removed."""
+    quarantined: Sequence[tuple[Any, dict[str, Any]]] = ()
+    """The before-image, and the label of its copy."""
     others: Sequence[RecordOutcome] = ()
 
 
@@ -135,6 +142,9 @@ class Target(Protocol):
     def average_size(self, collection: str) -> int:
         """About how many bytes a record has; 0 for an empty collection."""
 
+    def check_quarantine(self, collection: str) -> None:
+        """Raise a `TargetError` unless the collection's records can be moved to a quarantine."""
+
     def count(self, collection: str, selector: Selector, as_of: datetime) -> int:
         """How many records match, read on the primary."""
 
@@ -144,9 +154,18 @@ class Target(Protocol):
         """How many of these keys match, read on the primary."""
 
     def fence(
-        self, name: str, collection: str, as_of: datetime, max_bytes: int, archive: Archive
+        self,
+        name: str,
+        collection: str,
+        as_of: datetime,
+        max_bytes: int,
+        archive: Archive,
+        origin: Origin | None = None,
     ) -> Fence:
-        """The fence of one chunk, by a name that no other chunk ever had."""
+        """The fence of one chunk, by a name that no other chunk ever had.
+
+        A job that moves records to the quarantine needs their `origin`.
+        """
 
     def judge(self, collection: str) -> Judge:
         """A handle for the preview of an undo, which reads the primary and cannot write."""

@@ -30,6 +30,7 @@ from worker.targets.mongo_fence import COLLECTION, MongoFence, close_fence, comm
 from worker.targets.mongo_look import MongoLook
 from worker.targets.mongo_restore import MongoJudge
 from worker.targets.mongo_select import Filter, compile_selector
+from worker.targets.quarantine import SUFFIX, Origin
 
 Document = Mapping[str, Any]
 
@@ -80,12 +81,7 @@ class MongoTarget:
 
     def check(self, collection: str, selector: Selector, as_of: datetime) -> None:
         with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
-            found = list(self._reads.list_collections(filter={"name": collection}))
-            if not found:
-                raise CollectionMissing(
-                    f"{self.where(collection)} does not exist; check `collection` in the policy "
-                    "and the database in TEND_MONGO_URL."
-                )
+            self._must_exist(collection)
             condition = compile_selector(selector, as_of)
             if self._scans(collection, condition):
                 commands = " ".join(self.index_commands(collection, selector, as_of))
@@ -93,6 +89,19 @@ class MongoTarget:
                     f"{self.where(collection)} has no index for this selector; create it with "
                     f"{commands} or look with `tend plan --scan`."
                 )
+
+    def _must_exist(self, collection: str) -> None:
+        """A quarantine that nothing was ever moved to is an empty one."""
+        home = collection.removesuffix(SUFFIX)
+        names = {"$in": [collection, home]}
+        if not self._reads.list_collection_names(filter={"name": names}):
+            raise CollectionMissing(
+                f"{self.where(collection)} does not exist; check `collection` in the policy "
+                "and the database in TEND_MONGO_URL."
+            )
+
+    def check_quarantine(self, collection: str) -> None:
+        """Nothing is needed before: it is made with the first record that is moved there."""
 
     def index_commands(self, collection: str, selector: Selector, as_of: datetime) -> list[str]:
         """The shell commands that create what this selector lacks."""
@@ -148,9 +157,17 @@ class MongoTarget:
             return self._writes[collection].count_documents(condition, hint={"_id": 1})
 
     def fence(
-        self, name: str, collection: str, as_of: datetime, max_bytes: int, archive: Archive
+        self,
+        name: str,
+        collection: str,
+        as_of: datetime,
+        max_bytes: int,
+        archive: Archive,
+        origin: Origin | None = None,
     ) -> MongoFence:
         with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
+            if origin is not None:  # makes the quarantine, too, if this is its first record
+                self._writes[collection + SUFFIX].create_index("until")
             return MongoFence(
                 name=name,
                 fences=self._writes[COLLECTION],
@@ -159,6 +176,7 @@ class MongoTarget:
                 as_of=as_of,
                 max_bytes=max_bytes,
                 archive=archive,
+                origin=origin,
             )
 
     def judge(self, collection: str) -> "JudgeInTime":

@@ -11,12 +11,15 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
-from jobs.base import Decide, Delete, Item, Outcomes, Update
+from jobs.base import Decide, Item, Outcomes
 from policies.selectors import Selector
 from worker.errors import BatchTooLarge
 from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome
-from worker.targets.mongo_restore import MongoJudge, put_back, require
+from worker.targets.mongo_images import sort
+from worker.targets.mongo_quarantine import MongoQuarantine
+from worker.targets.mongo_restore import MongoJudge, operators, put_back, require
 from worker.targets.mongo_select import BY_KEY, Filter, compile_selector
+from worker.targets.quarantine import Origin
 from worker.targets.record_key import identity
 
 
@@ -30,6 +33,7 @@ class MongoBatch:
     max_bytes: int
     archive: Archive
     taken: set[bytes]
+    origin: Origin | None = None
     archived: ArchiveRef | None = field(default=None, init=False)
 
     def change(self, items: Sequence[Item], selector: Selector, decide: Decide) -> Outcomes:
@@ -37,19 +41,21 @@ class MongoBatch:
         keys = [item.key for item in items]
         before = self._snapshot(keys, condition)
         missed = self._missed(keys, before)
-        images, failed = _sorted(before, decide)
+        images, failed = sort(before, decide, self.origin)
+        leaving = [*images.deleted, *(record for record, _ in images.quarantined)]
         # The archive is written beside the change, for nothing is kept before the commit; its
         # result is asked for before the caller can commit, so no change outlives a lost image.
         with ThreadPoolExecutor(1) as beside:
             archiving = beside.submit(self.archive, replace(images, others=[*failed, *missed]))
             # Most often every key is to be deleted: then no record need be decoded for its key.
             is_whole = len(images.deleted) == len(keys)
-            self._delete(keys if is_whole else [r["_id"] for r in images.deleted], condition)
+            self._delete(keys if is_whole else [record["_id"] for record in leaving], condition)
+            MongoQuarantine(self.records, self.session).add(images.quarantined)
             self._update(images.updated, condition)
             self.archived = archiving.result()
         gone = sum(outcome.outcome == "gone" for outcome in missed)
         return Outcomes(
-            changed=len(images.deleted) + len(images.updated),
+            changed=len(leaving) + len(images.updated),
             failed=len(failed),
             gone=gone,
             changed_since=len(missed) - gone,
@@ -98,30 +104,18 @@ class MongoBatch:
         )
         require(result.deleted_count, len(keys))
 
-    def _update(self, updates: Sequence[tuple[Any, Any]], condition: Filter) -> None:
+    def _update(
+        self, updates: Sequence[tuple[Any, dict[str, Any], tuple[str, ...]]], condition: Filter
+    ) -> None:
         if not updates:
             return
         operations = [
-            UpdateOne({"$and": [{"_id": before["_id"]}, condition]}, {"$set": written}, hint=BY_KEY)
-            for before, written in updates
+            UpdateOne(
+                {"$and": [{"_id": before["_id"]}, condition]},
+                operators(written, unset),
+                hint=BY_KEY,
+            )
+            for before, written, unset in updates
         ]
         result = self.records.bulk_write(operations, ordered=False, session=self.session)
         require(result.matched_count, len(updates))
-
-
-def _sorted(
-    before: Sequence[RawBSONDocument], decide: Decide
-) -> tuple[Images, list[RecordOutcome]]:
-    """What the job decided: images of what it deletes and updates, and what it leaves alone."""
-    deleted: list[RawBSONDocument] = []
-    updated: list[tuple[RawBSONDocument, dict[str, Any]]] = []
-    failed: list[RecordOutcome] = []
-    for record in before:
-        change = decide(record)
-        if isinstance(change, Delete):
-            deleted.append(record)
-        elif isinstance(change, Update):
-            updated.append((record, dict(change.fields)))
-        else:
-            failed.append(RecordOutcome(record["_id"], "failed", change.code))
-    return Images(deleted=deleted, updated=updated), failed

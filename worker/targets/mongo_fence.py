@@ -27,6 +27,7 @@ from worker.targets.mongo_batch import MongoBatch
 from worker.targets.mongo_errors import translated
 from worker.targets.mongo_restore import KeyTaken
 from worker.targets.mongo_select import BY_KEY
+from worker.targets.quarantine import Origin
 
 Document = Mapping[str, Any]
 
@@ -51,6 +52,7 @@ class MongoFence:
     as_of: datetime
     max_bytes: int
     archive: Archive
+    origin: Origin | None = None
     attempt: int = 0
     taken: set[bytes] = field(default_factory=set)
     """Keys that an undo found taken by another record's unique index."""
@@ -129,7 +131,13 @@ class MongoFence:
             with pymongo.timeout(BATCH_SECONDS):
                 self._stand(start)
                 batch = MongoBatch(
-                    session, self.records, self.as_of, self.max_bytes, self.archive, self.taken
+                    session,
+                    self.records,
+                    self.as_of,
+                    self.max_bytes,
+                    self.archive,
+                    self.taken,
+                    self.origin,
                 )
                 outcomes = work(batch)
                 if batch.archived is None:

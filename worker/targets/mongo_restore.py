@@ -4,19 +4,20 @@ The judgement only reads. A preview asks for it through a handle that cannot wri
 its transaction: so both say the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import bson
 from bson.raw_bson import RawBSONDocument
-from pymongo import UpdateOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 from worker.errors import TargetConflict
 from worker.targets.base import RecordOutcome
+from worker.targets.mongo_quarantine import MongoQuarantine
 from worker.targets.mongo_select import BY_KEY, Filter
 from worker.targets.mongo_unique import MISSING, UniqueValues, unique_indexes
 from worker.targets.record_key import identity
@@ -57,11 +58,15 @@ class MongoJudge:
                 batch_size=5000,
             )
         }
-        codes = {key: _conflict(record, present.get(key)) for key, record in changed.items()}
+        copies = MongoQuarantine(self.records, self.session).conflicts(records)
+        codes = {
+            key: copies.get(key) or _conflict(record, present.get(key))
+            for key, record in changed.items()
+        }
         free = [key for key, code in codes.items() if code is None and key not in self.taken]
         taken = self._uniques.taken(
             [(key, self._after(changed[key], present.get(key))) for key in free],
-            {key: changed[key].written or {} for key in free if key in present},
+            {key: _names(changed[key]) for key in free if key in present},
         )
         for key in taken | self.taken & codes.keys():
             codes[key] = "key_taken"
@@ -76,7 +81,7 @@ class MongoJudge:
             return record.before
         options = self.records.codec_options.with_options(document_class=dict[str, Any])
         after = bson.decode(present.raw, options)
-        for name in record.written:
+        for name in _names(record):
             _set(after, name.split("."), value_at(record.before, name))
         return after
 
@@ -89,14 +94,20 @@ def put_back(
     """Write what was judged free; raises `KeyTaken` if a unique index says otherwise."""
     deleted = [record for record in changed if record.written is None]
     written = [record for record in changed if record.written is not None]
+    whole = _untouched(records, session, written)
     try:
         if deleted:
             failing = deleted
             records.insert_many([record.before for record in deleted], session=session)
+            moved = [record for record in deleted if record.label]
+            require(MongoQuarantine(records, session).remove(moved), len(moved))
         if written:
             failing = written
             reversals = [
-                UpdateOne({"_id": record.key}, _reversal(record), hint=BY_KEY) for record in written
+                ReplaceOne({"_id": record.key}, record.before, hint=BY_KEY)
+                if identity(record.key) in whole
+                else UpdateOne({"_id": record.key}, _reversal(record), hint=BY_KEY)
+                for record in written
             ]
             done = records.bulk_write(reversals, session=session).matched_count
             require(done, len(written))
@@ -116,16 +127,58 @@ def _conflict(record: RecordOutcome, present: RawBSONDocument | None) -> str | N
     as_written = all(
         _same(value_at(present, name), value) for name, value in record.written.items()
     )
-    return None if as_written else "changed_since"
+    is_unset = all(value_at(present, name) is MISSING for name in record.unset)
+    return None if as_written and is_unset else "changed_since"
+
+
+def _names(record: RecordOutcome) -> tuple[str, ...]:
+    """The fields that Tend changed."""
+    return (*(record.written or {}), *record.unset)
+
+
+def _untouched(
+    records: Collection[RawBSONDocument], session: ClientSession, changed: Sequence[RecordOutcome]
+) -> set[bytes]:
+    """Of the records with a removed field, those in which nobody has changed another one since.
+
+    A field that is set again becomes the last one; there, the whole before-image does better.
+    """
+    unset = {identity(record.key): record for record in changed if record.unset}
+    if not unset:
+        return set()
+    keys = {"_id": {"$in": [record.key for record in unset.values()]}}
+    return {
+        identity(found["_id"])
+        for found in records.find(keys, session=session, hint=BY_KEY)
+        for record in [unset[identity(found["_id"])]]
+        if _without(found, _names(record)) == _without(record.before, _names(record))
+    }
+
+
+def _without(record: Mapping[str, Any], names: Iterable[str]) -> bytes:
+    """The document's bytes without these fields; those of a nested one as if it stood apart."""
+    rest = dict(record)
+    for name in names:
+        first, _, inner = name.partition(".")
+        if not inner:
+            rest.pop(first, None)
+        elif isinstance(rest.get(first), Mapping):
+            rest[first] = RawBSONDocument(_without(rest[first], [inner]))
+    return bson.encode(rest)
 
 
 def _reversal(record: RecordOutcome) -> Filter:
-    was = {name: value_at(record.before, name) for name in record.written or {}}
-    absent = {name: "" for name, value in was.items() if value is MISSING}
-    present = {name: value for name, value in was.items() if value is not MISSING}
+    was = {name: value_at(record.before, name) for name in _names(record)}
+    absent = [name for name, value in was.items() if value is MISSING]
+    return operators({name: value for name, value in was.items() if value is not MISSING}, absent)
+
+
+def operators(written: Mapping[str, Any], unset: Iterable[str]) -> Filter:
+    """The update that sets and removes these fields."""
+    removed = dict.fromkeys(unset, "")
     return {
-        **({"$set": present} if present else {}),
-        **({"$unset": absent} if absent else {}),
+        **({"$set": dict(written)} if written else {}),
+        **({"$unset": removed} if removed else {}),
     }
 
 

@@ -12,8 +12,12 @@ from policies.selectors import (
     Equals,
     FieldValue,
     IsType,
+    Leaf,
     LessThan,
+    Missing,
+    MoreThan,
     NoneOf,
+    NotANumber,
     OlderThan,
     Selector,
     YoungerThan,
@@ -25,37 +29,79 @@ Filter = dict[str, Any]
 BY_KEY = {"_id": 1}
 
 # A comparison with a list looks at each element; a condition on a field never means that.
-_NO_LIST = {"$not": {"$type": "array"}}
+_NO_LIST: Filter = {"$not": {"$type": "array"}}
+_NAN = float("nan")
+# What has one value and is no number. Spelled out, so that an index is read at these types alone.
+_OTHER_TYPES = [
+    *("string", "object", "binData", "objectId", "bool", "date", "regex", "timestamp"),
+    *("javascript", "javascriptWithScope", "symbol", "dbPointer", "minKey", "maxKey"),
+]
 
 
 def compile_selector(selector: Selector, as_of: datetime) -> Filter:
     """The filter for a selector; MongoDB's type bracketing keeps text from being a date."""
     match selector:
-        case OlderThan(older_than=what):
-            return {what.field: {"$lt": what.age.before(as_of), **_NO_LIST}}
-        case YoungerThan(younger_than=what):
-            return {what.field: {"$gte": what.age.before(as_of), **_NO_LIST}}
-        case LessThan(less_than=below):
-            return {below.field: {"$lt": below.value, **_NO_LIST}}
-        case IsType(is_type=kind):
-            return {kind.field: {"$type": "string", **_NO_LIST}}
-        case Equals(equals=value):
-            return {value.field: _equals(value)}
         case AnyOf(any=parts):
             return _combine("$or", parts, as_of)
         case AllOf(all=parts):
             return _combine("$and", parts, as_of)
         case NoneOf(none=parts):
             return _combine("$nor", parts, as_of)
+        case leaf:
+            return _condition(leaf, as_of)
+
+
+def _condition(leaf: Leaf, as_of: datetime) -> Filter:
+    match leaf:
+        case OlderThan(older_than=what):
+            return _of(what.field, {"$lt": what.age.before(as_of)})
+        case YoungerThan(younger_than=what):
+            return _of(what.field, {"$gte": what.age.before(as_of)})
+        case LessThan(less_than=bound):
+            return _of(bound.field, {"$lt": bound.value})
+        case MoreThan(more_than=bound):
+            return _of(bound.field, {"$gt": bound.value})
+        case NotANumber(not_a_number=what):
+            is_other = _of(what.field, {"$type": _OTHER_TYPES})
+            return {"$or": [is_other, _of(what.field, {"$eq": _NAN})]}
+        case Missing(missing=what):
+            return _missing(what.field)
+        case IsType(is_type=kind):
+            return _of(kind.field, {"$type": "string"})
+        case Equals(equals=value):
+            return _of(value.field, _equals(value))
 
 
 def _combine(operator: str, parts: Iterable[Selector], as_of: datetime) -> Filter:
     return {operator: [compile_selector(part, as_of) for part in parts]}
 
 
+def _of(field: str, condition: Filter) -> Filter:
+    """A condition on the one value that the dotted name leads to, past no list."""
+    return {
+        field: {**condition, **_NO_LIST},
+        **dict.fromkeys(_parents(field), _NO_LIST),
+    }
+
+
+def _parents(field: str) -> list[str]:
+    """`a` and `a.b` for `a.b.c`."""
+    names = field.split(".")
+    return [".".join(names[:depth]) for depth in range(1, len(names))]
+
+
+def _missing(field: str) -> Filter:
+    """Absent or null, where it could be: its parents are documents, or not there either."""
+    places: list[Filter] = [
+        {"$or": [{parent: None}, {parent: {"$type": "object"}}]} for parent in _parents(field)
+    ]
+    absent = _of(field, {"$eq": None})
+    return {"$and": [absent, *places]} if places else absent
+
+
 def _equals(value: FieldValue) -> Filter:
     if value.type == "objectid":
-        return {"$eq": ObjectId(str(value.value)), **_NO_LIST}
+        return {"$eq": ObjectId(str(value.value))}
     if value.value is None:
         return {"$type": "null"}
-    return {"$eq": value.value, **_NO_LIST}
+    return {"$eq": value.value}

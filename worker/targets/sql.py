@@ -15,12 +15,14 @@ from jobs.base import Item
 from policies.selectors import Selector, field_of, leaves
 from worker.errors import DeadlineExceeded, IndexMissing
 from worker.targets.base import Archive, BatchRecord
+from worker.targets.quarantine import Origin
 from worker.targets.sql_catalog import look_up
 from worker.targets.sql_explain import Explain, alternatives, index_command, scans
 from worker.targets.sql_fence import SqlFence
 from worker.targets.sql_fences import SqlFences
 from worker.targets.sql_judge import SqlJudge
 from worker.targets.sql_look import SqlLook
+from worker.targets.sql_quarantine import quarantine_of
 from worker.targets.sql_rows import NativeRow, size_of
 from worker.targets.sql_select import compile_selector
 from worker.targets.sql_server import SqlServer, Transaction
@@ -109,8 +111,19 @@ class SqlTarget:
             table = look_up(transaction, where, collection)
             return len(table.present(transaction, keys, compile_selector(selector, as_of, table)))
 
+    def check_quarantine(self, collection: str) -> None:
+        where = self.where(collection)
+        with self._server.reading(where, LOOK_SECONDS, primary=True) as transaction:
+            quarantine_of(transaction, where, collection)
+
     def fence(
-        self, name: str, collection: str, as_of: datetime, max_bytes: int, archive: Archive
+        self,
+        name: str,
+        collection: str,
+        as_of: datetime,
+        max_bytes: int,
+        archive: Archive,
+        origin: Origin | None = None,
     ) -> SqlFence:
         return SqlFence(
             name=name,
@@ -121,6 +134,7 @@ class SqlTarget:
             as_of=as_of,
             max_bytes=max_bytes,
             archive=archive,
+            origin=origin,
         )
 
     def judge(self, collection: str) -> SqlJudge:

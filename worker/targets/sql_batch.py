@@ -9,11 +9,13 @@ from typing import Any
 
 from sqlalchemy import and_, delete, exists, select, update
 
-from jobs.base import Decide, Delete, Item, Outcomes, Update
+from jobs.base import Decide, Delete, Item, Outcomes, Quarantine, Update
 from policies.selectors import Selector
 from worker.errors import BatchTooLarge, TargetConflict, TargetError
 from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome
+from worker.targets.quarantine import Origin, label
 from worker.targets.sql_catalog import Reference, references
+from worker.targets.sql_quarantine import SqlQuarantine, quarantine_of
 from worker.targets.sql_restore import Restorer
 from worker.targets.sql_rows import Kind, NativeRow, Raw, size_of
 from worker.targets.sql_select import Condition, compile_selector
@@ -46,6 +48,7 @@ class SqlBatch:
     as_of: datetime
     max_bytes: int
     archive: Archive
+    origin: Origin | None = None
     archived: ArchiveRef | None = field(default=None, init=False)
 
     def change(self, items: Sequence[Item], selector: Selector, decide: Decide) -> Outcomes:
@@ -55,11 +58,13 @@ class SqlBatch:
         missed = self._missed(keys, before)
         images, failed = self._sorted(before, decide)
         self.archived = self.archive(replace(images, others=[*failed, *missed]))
-        self._delete([image["_id"] for image in images.deleted], condition)
+        leaving = [*images.deleted, *(image for image, _ in images.quarantined)]
+        self._delete([image["_id"] for image in leaving], condition)
+        self._move(images.quarantined)
         self._update(images.updated, condition)
         gone = sum(outcome.outcome == "gone" for outcome in missed)
         return Outcomes(
-            changed=len(images.deleted) + len(images.updated),
+            changed=len(leaving) + len(images.updated),
             failed=len(failed),
             gone=gone,
             changed_since=len(missed) - gone,
@@ -67,7 +72,7 @@ class SqlBatch:
 
     def restore(self, records: Sequence[RecordOutcome]) -> Outcomes:
         """The outcomes are archived after the change, and before it is committed."""
-        outcomes = Restorer(self.transaction, self.table).restore(records)
+        outcomes = Restorer(self.transaction, self.table, self.collection).restore(records)
         self.archived = self.archive(Images(others=outcomes))
         restored = sum(outcome.outcome == "restored" for outcome in outcomes)
         return Outcomes(changed=restored, changed_since=len(outcomes) - restored)
@@ -106,24 +111,33 @@ class SqlBatch:
     ) -> tuple[Images, list[RecordOutcome]]:
         """What the job decided: images of what goes and what is written, and what is left."""
         deleted: list[Image] = []
-        updated: list[tuple[Image, dict[str, Raw]]] = []
+        updated: list[tuple[Image, dict[str, Raw], tuple[str, ...]]] = []
+        moved: list[tuple[Image, dict[str, Any]]] = []
         failed: list[RecordOutcome] = []
         for image in before:
             change = decide(NativeRow(self.table.form, self.table.kinds, image["row"]))
             if isinstance(change, Delete):
                 deleted.append(image)
             elif isinstance(change, Update):
-                updated.append((image, self._written(change.fields)))
+                nothing = dict.fromkeys(change.unset)
+                updated.append((image, self._written({**change.fields, **nothing}), ()))
+            elif isinstance(change, Quarantine):
+                moved.append((image, label(self.origin, change, image["_id"])))
             else:
                 failed.append(RecordOutcome(image["_id"], "failed", change.code))
-        referred = self._referred([image["_id"] for image in deleted])
-        free = [image for image in deleted if identity(image["_id"]) not in referred]
+        leaving = [image["_id"] for image in (*deleted, *(image for image, _ in moved))]
+        referred = self._referred(leaving)
         failed += [
-            RecordOutcome(image["_id"], "failed", "still_referenced")
-            for image in deleted
-            if identity(image["_id"]) in referred
+            RecordOutcome(key, "failed", "still_referenced")
+            for key in leaving
+            if identity(key) in referred
         ]
-        return Images(deleted=free, updated=updated), failed
+        images = Images(
+            deleted=[image for image in deleted if identity(image["_id"]) not in referred],
+            updated=updated,
+            quarantined=[pair for pair in moved if identity(pair[0]["_id"]) not in referred],
+        )
+        return images, failed
 
     def _written(self, fields: Mapping[str, Any]) -> dict[str, Raw]:
         for name, value in fields.items():
@@ -162,12 +176,19 @@ class SqlBatch:
             done += self.transaction.execute(statement).rowcount
         require(done, len(keys))
 
+    def _move(self, moved: Sequence[tuple[Image, dict[str, Any]]]) -> None:
+        if moved:
+            place = quarantine_of(self.transaction, self.table.where, self.collection)
+            SqlQuarantine(self.transaction, place).add(moved)
+
     def _update(
-        self, updates: Sequence[tuple[Image, dict[str, Raw]]], condition: Condition
+        self,
+        updates: Sequence[tuple[Image, dict[str, Raw], tuple[str, ...]]],
+        condition: Condition,
     ) -> None:
         """One statement for all records that are written alike."""
         alike: defaultdict[tuple[tuple[str, Raw], ...], list[Any]] = defaultdict(list)
-        for image, written in updates:
+        for image, written, _ in updates:
             alike[tuple(written.items())].append(image["_id"])
         for values, keys in alike.items():
             kept = [self.table.column(name).is_not_distinct_from(raw) for name, raw in values]

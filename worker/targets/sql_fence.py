@@ -12,6 +12,7 @@ from datetime import datetime
 from jobs.base import Outcomes
 from worker.errors import FenceLost, TargetConflict
 from worker.targets.base import Archive, Batch, BatchRecord
+from worker.targets.quarantine import Origin
 from worker.targets.sql_batch import SqlBatch
 from worker.targets.sql_catalog import keep_columns, look_up
 from worker.targets.sql_errors import SessionEnded
@@ -35,6 +36,7 @@ class SqlFence:
     as_of: datetime
     max_bytes: int
     archive: Archive
+    origin: Origin | None = None
     attempt: int = 0
 
     def __enter__(self) -> "SqlFence":
@@ -79,7 +81,13 @@ class SqlFence:
             raise self._lost()
         table = look_up(transaction, self.where, self.collection)
         batch = SqlBatch(
-            transaction, table, self.collection, self.as_of, self.max_bytes, self.archive
+            transaction,
+            table,
+            self.collection,
+            self.as_of,
+            self.max_bytes,
+            self.archive,
+            self.origin,
         )
         outcomes = work(batch)
         if batch.archived is None:

@@ -37,7 +37,7 @@ class SqlJudge:
         """See `Judge.judge`."""
         with self.server.reading(self.where, SECONDS, primary=True) as transaction:
             table = look_up(transaction, self.where, self.collection)
-            codes = Restorer(transaction, table).judged(records)
+            codes = Restorer(transaction, table, self.collection).judged(records)
             free = [record for record in records if identity(record.key) not in codes]
             look = _Look(transaction, table, self.collection)
             codes.update(self._constrained(look, look.rows(free)))

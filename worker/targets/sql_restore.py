@@ -9,6 +9,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from worker.errors import TargetConflict
 from worker.targets.base import RecordOutcome
+from worker.targets.sql_quarantine import SqlQuarantine, quarantine_of
 from worker.targets.sql_rows import Raw, RawType
 from worker.targets.sql_server import Transaction
 from worker.targets.sql_table import SqlTable, identity, quoted
@@ -24,9 +25,10 @@ _PARENT = {"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"}
 class Restorer:
     """Restores into one table, in one transaction."""
 
-    def __init__(self, transaction: Transaction, table: SqlTable) -> None:
+    def __init__(self, transaction: Transaction, table: SqlTable, collection: str) -> None:
         self._transaction = transaction
         self._table = table
+        self._collection = collection
 
     def restore(self, records: Records) -> list[RecordOutcome]:
         """What became of each record: `restored`, or a `conflict` and why."""
@@ -35,6 +37,7 @@ class Restorer:
         codes = self.judged(records)
         deleted = [record for record in records if record.written is None]
         codes.update(self._put_each(_free(deleted, codes), self._insert))
+        self._remove([record for record in _free(deleted, codes) if record.label])
         updated = [record for record in records if record.written is not None]
         codes.update(self._put_each(_free(updated, codes), self._reverse))
         return [
@@ -50,6 +53,7 @@ class Restorer:
         }
         deleted = [record for record in records if record.written is None]
         codes.update(self._taken(_free(deleted, codes)))
+        codes.update(self._left([record for record in _free(deleted, codes) if record.label]))
         updated = [record for record in records if record.written is not None]
         codes.update(self._touched(_free(updated, codes)))
         return codes
@@ -62,6 +66,20 @@ class Restorer:
     def _taken(self, deleted: Records) -> Codes:
         present = self._table.present(self._transaction, [record.key for record in deleted])
         return dict.fromkeys(present, "key_taken")
+
+    def _left(self, moved: Records) -> Codes:
+        """A copy in the quarantine must still be there and as it was."""
+        return self._quarantine().conflicts(moved) if moved else {}
+
+    def _remove(self, moved: Records) -> None:
+        if moved and self._quarantine().remove(moved) != len(moved):
+            raise TargetConflict(
+                f"{len(moved)} copies were to leave the quarantine; some were not."
+            )
+
+    def _quarantine(self) -> SqlQuarantine:
+        place = quarantine_of(self._transaction, self._table.where, self._collection)
+        return SqlQuarantine(self._transaction, place)
 
     def _touched(self, updated: Records) -> Codes:
         """A field, once written, must still be as written."""

@@ -27,8 +27,12 @@ from policies.selectors import (
     Equals,
     FieldValue,
     IsType,
+    Leaf,
     LessThan,
+    Missing,
+    MoreThan,
     NoneOf,
+    NotANumber,
     OlderThan,
     Selector,
     YoungerThan,
@@ -43,16 +47,6 @@ Condition = ColumnElement[bool]
 def compile_selector(selector: Selector, as_of: datetime, table: SqlTable) -> Condition:
     """The condition for a selector; raises `TargetError` where a column cannot be compared so."""
     match selector:
-        case OlderThan(older_than=what):
-            return _older(table, what.field, what.age.before(as_of))
-        case YoungerThan(younger_than=what):
-            return _younger(table, what.field, what.age.before(as_of))
-        case LessThan(less_than=below):
-            return _less(table, below.field, below.value)
-        case IsType(is_type=kind):
-            return _is_text(table, kind.field)
-        case Equals(equals=value):
-            return _equals(table, value)
         case AnyOf(any=parts):
             return or_(*(compile_selector(part, as_of, table) for part in parts))
         case AllOf(all=parts):
@@ -60,6 +54,28 @@ def compile_selector(selector: Selector, as_of: datetime, table: SqlTable) -> Co
         case NoneOf(none=parts):
             known = or_(*(compile_selector(part, as_of, table) for part in parts))
             return not_(func.coalesce(known, false(), type_=Boolean))
+        case leaf:
+            return _condition(leaf, as_of, table)
+
+
+def _condition(leaf: Leaf, as_of: datetime, table: SqlTable) -> Condition:
+    match leaf:
+        case OlderThan(older_than=what):
+            return _older(table, what.field, what.age.before(as_of))
+        case YoungerThan(younger_than=what):
+            return _younger(table, what.field, what.age.before(as_of))
+        case LessThan(less_than=bound):
+            return _less(table, bound.field, bound.value)
+        case MoreThan(more_than=bound):
+            return _more(table, bound.field, bound.value)
+        case NotANumber(not_a_number=what):
+            return _not_a_number(table, what.field)
+        case Missing(missing=what):
+            return table.column(what.field).is_(None)
+        case IsType(is_type=kind):
+            return _is_text(table, kind.field)
+        case Equals(equals=value):
+            return _equals(table, value)
 
 
 def _older(table: SqlTable, name: str, cutoff: datetime) -> Condition:
@@ -120,6 +136,28 @@ def _less(table: SqlTable, name: str, value: float) -> Condition:
     bound = math.ceil(value) if kind is Kind.INTEGER else _number(table, kind, value)
     below: Condition = column < bound
     return below
+
+
+def _more(table: SqlTable, name: str, value: float) -> Condition:
+    """NaN is the largest number in PostgreSQL, and text is larger than numbers in SQLite."""
+    kind = table.kinds.get(name)
+    column = table.column(name)
+    if kind not in NUMBERS:
+        raise _misfit(table, name, "more_than needs numbers")
+    bound = math.floor(value) if kind is Kind.INTEGER else _number(table, kind, value)
+    if table.dialect == "sqlite":
+        return and_(column > bound, func.typeof(column).in_(("integer", "real")))
+    return column > bound if kind is Kind.INTEGER else and_(column > bound, column < "NaN")
+
+
+def _not_a_number(table: SqlTable, name: str) -> Condition:
+    """NaN in PostgreSQL; in SQLite, where a column takes any type, text and bytes."""
+    column, kind = table.column(name), table.kinds[name]
+    if kind not in NUMBERS:
+        raise _misfit(table, name, "not_a_number needs a column of numbers")
+    if table.dialect == "sqlite":
+        return and_(column >= "", func.typeof(column).in_(("text", "blob")))
+    return false() if kind is Kind.INTEGER else _same(column, "NaN")
 
 
 def _is_text(table: SqlTable, name: str) -> Condition:

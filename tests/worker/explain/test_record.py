@@ -95,7 +95,7 @@ def test_what_would_be_written_or_left_is_told(scenario: Scenario) -> None:
         ]
     )
     found = judged(scenario, "mongo/salesData/1", negative_values())
-    assert found["change"] == {"does": "set", "fields": {"quantity": 0}}
+    assert found["change"] == {"does": "set", "fields": {"quantity": 0}, "unset": []}
     found = judged(scenario, "mongo/salesData/1", text_dates())
     assert found["change"] == {"does": "leave", "code": "not_a_date"}
     found = judged(scenario, "mongo/salesData/2", text_dates())

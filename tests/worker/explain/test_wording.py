@@ -24,6 +24,15 @@ SAID: dict[str, tuple[dict[str, Any], str]] = {
         "at is a date no more than 7y ago",
     ),
     "LessThan": (NEGATIVE, "stock is a number below -1,000"),
+    "MoreThan": (
+        {"more_than": {"field": "stock", "value": 1000}},
+        "stock is a number above 1,000",
+    ),
+    "NotANumber": (
+        {"not_a_number": {"field": "stock"}},
+        "stock holds one value that is no number",
+    ),
+    "Missing": ({"missing": {"field": "stock"}}, "stock is absent or null"),
     "IsType": ({"is_type": {"field": "date", "type": "text"}}, "date holds text"),
     "Equals": ({"equals": {"field": "type", "value": "return"}}, 'type is "return"'),
     "AnyOf": ({"any": [NEGATIVE]}, "at least one of these"),

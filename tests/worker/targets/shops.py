@@ -33,6 +33,7 @@ from tests.worker.scenario import NOW
 from worker.archive import ArchiveStore
 from worker.keys import RunKey
 from worker.targets.base import Archive, Batch, BatchRecord, Images, RecordOutcome, Target
+from worker.targets.quarantine import Origin
 
 Row = dict[str, Any]
 INDEXED = ("stock", "updated", "active", "name")
@@ -148,6 +149,7 @@ class Hand:
     target: Target
     store: ArchiveStore
     collection: str = "products"
+    origin: Origin | None = None
     key: RunKey = field(default_factory=RunKey.new)
     serial: Any = field(default_factory=count)
 
@@ -162,7 +164,7 @@ class Hand:
 
     def fence(self, name: str = "run/apply/0", *, size: int = AMPLE, archive: Any = None) -> Any:
         write: Archive = archive or self.archive
-        return self.target.fence(name, self.collection, NOW, size, write)
+        return self.target.fence(name, self.collection, NOW, size, write, self.origin)
 
     def change(
         self,
