@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from worker.errors import DeadlineExceeded, TargetError, TargetUnreachable
+from worker.targets.deadline import seconds_left
 from worker.targets.sql_errors import UNKNOWN_COMMIT, translated
 
 CONNECT_SECONDS = 5
@@ -103,6 +104,7 @@ class SqlServer:
     @contextmanager
     def reading(self, where: str, seconds: float, *, primary: bool) -> Iterator[Transaction]:
         """A transaction that cannot write: on the read URL, or where the writes go."""
+        seconds = seconds_left(seconds)
         engine = self._writes if primary else self._reads
         with translated(where), engine.connect() as connection:
             connection.execution_options(**{_READ_ONLY: True})

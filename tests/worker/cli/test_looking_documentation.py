@@ -26,3 +26,13 @@ def test_the_keys_of_an_explanation_are_documented(tend: Tend) -> None:
     told = tend.json("explain", "mongo/salesData/1")
     for key in nested_keys(told):
         assert f"`{key}`" in section(PAGE, "JSON of an explanation"), key
+
+
+def test_the_keys_of_a_status_are_documented(tend: Tend) -> None:
+    tend.old_sales(3)
+    tend.json("run", "sales-retention", "--reason", "x", "--inline")
+    tend.json("plan", "text-dates")
+    told = tend.json("status")
+    assert told["runs"]
+    for key in nested_keys({**told, "runs": []}):
+        assert f"`{key}`" in section(PAGE, "JSON of a status"), key

@@ -1,0 +1,108 @@
+"""`tend status`: the policies, what is overdue, the processes and the runs under way."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+
+from worker import present
+from worker import status as looked_at
+from worker.cli import context, options, output
+from worker.cli.output import heading, length, moment
+from worker.console import readiness
+from worker.engine import system_clock
+from worker.settings import Settings
+from worker.targets.base import Target
+from worker.targets.kinds import KINDS
+
+Document = dict[str, Any]
+
+
+def status(as_json: options.Json = False) -> None:
+    """Show policies, what is overdue, processes, and runs at work or waiting; ends in seconds.
+
+    Exits 0 whatever it shows: `tend doctor` and the health checks are there to fail.
+    """
+    settings = context.load_settings()
+    policies = [loaded.policy for loaded in context.load_policies(settings)]
+    with context.control(settings) as database, _targets(settings) as targets:
+        rows = looked_at.policies(database, policies, targets, system_clock())
+        processes = readiness.examine(database)
+        with database.transaction() as session:
+            runs = looked_at.runs(session)
+    document = {
+        "processes": {kind: asdict(processes[kind]) for kind in readiness.KINDS},
+        "policies": rows,
+        "runs": runs,
+    }
+    if as_json:
+        output.print_json(document)
+    else:
+        _show(output.console(), settings.env, document)
+
+
+@contextmanager
+def _targets(settings: Settings) -> Iterator[dict[str, Target]]:
+    """Each kind of target of which there is one, for looking alone."""
+    with ExitStack() as opened:
+        yield {
+            name: opened.enter_context(closing(kind.open_to_look(settings)))
+            for name, kind in KINDS.items()
+            if kind.is_set(settings)
+        }
+
+
+def _show(out: Console, environment: str, document: Document) -> None:
+    rows = document["policies"]
+    enabled = sum(row["state"] == "enabled" for row in rows)
+    heading(out, environment, f"{len(rows)} policies, {enabled} enabled")
+    for kind, process in document["processes"].items():
+        age = process["age_seconds"]
+        seen = f" (seen {length(age)} ago)" if age is not None else ""
+        out.print(output.printable(f"{kind}: {process['says']}{seen}"))
+    names = ("policy", "state", "overdue", "oldest", "last success", "next fire")
+    output.table(out, names, (_row(row) for row in rows))
+    for row in rows:
+        if row["problem"]:
+            out.print(output.printable(f"{row['policy']}: {row['problem']}"))
+    for run in document["runs"]:
+        out.print(output.printable(_run(run)))
+
+
+def _row(row: Document) -> tuple[str, ...]:
+    changed = " (text changed since it was enabled)" if row["changed_since_enabled"] else ""
+    return (
+        row["policy"],
+        row["state"] + changed,
+        _count(row["overdue"]),
+        _oldest(row["overdue"]),
+        _last(row),
+        moment(row["next_fire"]) or "",
+    )
+
+
+def _count(overdue: Document | None) -> str:
+    if overdue is None:
+        return "not known"
+    return f"at least {overdue['count']:,}" if overdue["at_least"] else f"{overdue['count']:,}"
+
+
+def _oldest(overdue: Document | None) -> str:
+    if overdue is None or overdue["oldest"] is None:
+        return ""
+    return length(overdue["oldest_age_seconds"])
+
+
+def _last(row: Document) -> str:
+    """The last success, and what became of the run after it if that was none."""
+    success, last = row["last_success"], row["last_run"]
+    told = f"{success['run']} {moment(success['at'])}" if success else "never"
+    return told if last in (None, success) else f"{told}, then {last['run']} {last['state']}"
+
+
+def _run(run: Document) -> str:
+    waits = f", waits for {run['waiting_for']}" if run["waiting_for"] else ""
+    done = f", {run['changed']:,} of {run['planned']:,}" if run["digest"] else ""
+    return f"{run['id']} of {run['policy']}: {present.state_in_words(run)}{done}{waits}"

@@ -1,0 +1,137 @@
+"""The state of the house on one page: policies, what is overdue, processes, and runs under way."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from policies.errors import TendError
+from policies.models import Policy
+from worker import overdue, present
+from worker.audit.entries import stamp
+from worker.database import Database
+from worker.logs import safe_text
+from worker.states import UNFINISHED, State
+from worker.switches import next_fire, state_of
+from worker.tables import Run, Switch
+from worker.targets.base import Target
+from worker.targets.kinds import KINDS, kind_of
+
+Document = dict[str, Any]
+
+ENOUGH = 10_000
+SECONDS_EACH = 2.0
+SECONDS = 8.0
+"""By then every row is there, with what could be learned."""
+AT_ONCE = 4
+"""Counts that run side by side: a status must not be a load of its own."""
+_WAITING = {State.AWAITING_APPROVAL, State.PAUSED}
+
+
+def policies(
+    db: Database,
+    found: Sequence[Policy],
+    targets: Mapping[str, Target],
+    now: datetime,
+    seconds: float = SECONDS,
+) -> list[Document]:
+    """A row for each policy; what could not be learned in time is said in it."""
+    counted = _counted(found, targets, now, seconds)
+    with db.transaction() as session:
+        return [{**_standing(session, each, now), **counted[each.name]} for each in found]
+
+
+def runs(session: Session) -> list[Document]:
+    """Every run that is at work or waits for somebody, oldest first."""
+    by_hand = and_(Run.state == State.PLANNED, Run.trigger == "manual")
+    wanted = or_(Run.state.in_(UNFINISHED | _WAITING), by_hand)
+    found = session.scalars(select(Run).where(wanted).order_by(Run.id))
+    return [present.run_as_json(session, run) for run in found]
+
+
+def _standing(session: Session, policy: Policy, now: datetime) -> Document:
+    switch = session.get(Switch, policy.name)
+    version = switch.enabled_version if switch is not None else None
+    return {
+        "policy": policy.name,
+        "state": state_of(policy, switch),
+        "changed_since_enabled": version not in {None, policy.version},
+        "next_fire": next_fire(policy, switch, now),
+        "last_success": _newest(session, policy, State.SUCCEEDED),
+        "last_run": _newest(session, policy),
+    }
+
+
+def _newest(session: Session, policy: Policy, *states: State) -> Document | None:
+    """The newest run, or the newest that ended so; slots that led to none do not count."""
+    wanted = Run.state.in_(states) if states else Run.state != State.SKIPPED
+    newest = select(Run).where(Run.policy == policy.name, wanted).order_by(Run.id.desc()).limit(1)
+    run = session.scalars(newest).first()
+    if run is None:
+        return None
+    at = run.finished_at or run.started_at or run.created_at
+    return {"run": f"r-{run.id}", "state": str(run.state), "at": stamp(at)}
+
+
+def _counted(
+    found: Sequence[Policy], targets: Mapping[str, Target], now: datetime, seconds: float
+) -> dict[str, Document]:
+    """What is overdue in each policy, counted a few at a time by threads that nobody waits for."""
+    until = time.monotonic() + seconds
+    counted: dict[str, Document] = {}
+    waiting: SimpleQueue[Policy] = SimpleQueue()
+    for policy in found:
+        waiting.put(policy)
+
+    def work() -> None:
+        while (left := until - time.monotonic()) > 0:
+            try:
+                policy = waiting.get_nowait()
+            except Empty:
+                return
+            counted[policy.name] = _count(policy, targets, now, min(SECONDS_EACH, left))
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    silent = _unknown(f"There was no answer within {seconds:g} s.")
+    return {each.name: counted.get(each.name, silent) for each in found}
+
+
+def _count(
+    policy: Policy, targets: Mapping[str, Target], now: datetime, seconds: float
+) -> Document:
+    kind = kind_of(policy)
+    if kind is None:
+        return _unknown(None)
+    if kind not in targets:
+        return _unknown(KINDS[kind].unset)
+    try:
+        source = overdue.Source(targets[kind], policy, now)
+        counted = overdue.overdue(source, seconds, ENOUGH)
+    except TendError as error:
+        return _unknown(safe_text(error))
+    except Exception as error:  # noqa: BLE001 - one broken policy must not hide the others
+        return _unknown(f"This could not be counted: {safe_text(error)}")
+    oldest = counted.oldest
+    age = int((now - oldest).total_seconds()) if oldest is not None else None
+    return {
+        "overdue": {
+            "count": counted.count,
+            "at_least": counted.at_least,
+            "oldest": stamp(oldest) if oldest is not None else None,
+            "oldest_age_seconds": age,
+        },
+        "problem": None,
+    }
+
+
+def _unknown(problem: str | None) -> Document:
+    return {"overdue": None, "problem": problem}
