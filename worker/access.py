@@ -24,6 +24,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "plan": Role.OPERATOR,
         "apply": Role.OPERATOR,
         "run": Role.OPERATOR,
+        "pause": Role.OPERATOR,
         "resume": Role.OPERATOR,
         "cancel": Role.OPERATOR,
         "undo": Role.OPERATOR,
@@ -35,6 +36,9 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "scheduler": Role.OPERATOR,
         "worker": Role.OPERATOR,
         "console": Role.OPERATOR,
+        "approve": Role.APPROVER,
+        "reject": Role.APPROVER,
+        "override": Role.APPROVER,
         "token create": Role.ADMIN,
         "token revoke": Role.ADMIN,
     }

@@ -134,7 +134,7 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
                 return True
             end = min(progress.cursor + progress.size, claim.items)
             if claim.direction == "apply":
-                guards.check_batch(work.policy.guards, changed, end - progress.cursor)
+                guards.check_batch(work.guards, changed, end - progress.cursor)
             _one_batch(fence, progress, end, step, largest)
             _rest(engine, work, claim, progress)
     claims.release(engine.database, claim, progress.known, engine.actor)
@@ -181,7 +181,7 @@ def _look_again(engine: Engine, work: Work) -> None:
     with engine.database.transaction() as session:
         changed = claims.totals(session, work.run.id).changed
     population = target.population_now(work.options.collection)
-    guards.check_again(work.policy.guards, work.run.planned, changed, population)
+    guards.check_again(work.guards, work.run.planned, changed, population)
 
 
 def _origin(engine: Engine, work: Work, claim: Claim) -> Origin | None:

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from worker.errors import ForbiddenArrow
+from sqlalchemy.orm import Session
+
+from policies.models import Policy
+from worker import database, runs
+from worker.errors import ForbiddenArrow, PlanExpired, PolicyChanged
 from worker.states import UNFINISHED, State
 from worker.tables import Run
 
@@ -23,6 +27,9 @@ class Command:
 COMMANDS: Mapping[str, Command] = MappingProxyType(
     {
         "apply": Command(frozenset({State.PLANNED}), "applied"),
+        "approve": Command(frozenset({State.AWAITING_APPROVAL}), "approved"),
+        "reject": Command(frozenset({State.AWAITING_APPROVAL}), "rejected"),
+        "override": Command(frozenset({State.REFUSED}), "overridden"),
         "cancel": Command(
             frozenset(
                 {
@@ -52,8 +59,11 @@ INSTEAD: Mapping[State, str] = MappingProxyType(
         State.SKIPPED: "its due time led to no run, and `tend plan {policy}` plans the policy now",
         State.PLANNING: "wait until it is planned, or end it with `tend cancel {run}`",
         State.PLANNED: "read its plan, then `tend apply {run}` or `tend cancel {run}`",
-        State.AWAITING_APPROVAL: "it waits for another person, and `tend cancel {run}` ends it",
-        State.REFUSED: "`tend show {run}` says why; `tend plan {policy} --limit …` plans a part",
+        State.AWAITING_APPROVAL: "another person decides, with `tend approve {run}` or "
+        "`tend reject {run}`",
+        State.REJECTED: "`tend show {run}` says why, and `tend plan {policy}` plans anew",
+        State.REFUSED: "`tend override {run}` asks another person for it all the same, and "
+        "`tend plan {policy} --limit …` plans a part",
         State.EXPIRED: "nobody applied it in time, so plan anew with `tend plan {policy}`",
         State.APPLYING: "wait until it has ended, or end it with `tend cancel {run}`",
         State.PAUSED: "`tend resume {run}`, `tend undo {run}` or `tend cancel {run}` goes on",
@@ -80,3 +90,29 @@ def must_accept(run: Run, command: str) -> None:
         instead = INSTEAD[State(run.state)].format(run=f"r-{run.id}", policy=run.policy)
         state = run.state.replace("_", " ")
         raise ForbiddenArrow(f"r-{run.id} is {state} and cannot be {asked.done}: {instead}.")
+
+
+def must_be_in_time(session: Session, run: Run) -> None:
+    """Raise `PlanExpired` for a plan that waited longer than its policy allows."""
+    if run.key is None or (run.expires_at is not None and run.expires_at <= database.now(session)):
+        raise PlanExpired(
+            f"The plan of r-{run.id} is past its time; plan anew with `tend plan {run.policy}`."
+        )
+
+
+def must_be_of_todays_text(run: Run, today: Policy) -> None:
+    """Raise `PolicyChanged` for a plan of a text that is no longer the policy's."""
+    if run.policy_version != today.version:
+        raise PolicyChanged(
+            f"Policy {run.policy} was changed after r-{run.id} was planned; plan it anew with "
+            f"`tend plan {run.policy}`."
+        )
+
+
+def must_be_alone(session: Session, run: Run) -> None:
+    """Raise `ForbiddenArrow` while another run of the policy, or on its collection, is at work."""
+    other = runs.busy(session, run, lock=True)
+    if other is not None:
+        raise ForbiddenArrow(
+            f"r-{other.id} ({other.policy}) is {other.state}; wait for it or cancel it first."
+        )

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import cast
 
 from jobs.base import Job
-from policies.models import Policy, RecordOptions
+from policies.models import Guards, Policy, RecordOptions
 from policies.selectors import Selector
+from worker import guards
 from worker.archive import ArchiveStore
 from worker.database import Database
 from worker.errors import ArchiveExpired, TargetMissing
@@ -75,6 +76,12 @@ class Work:
     @property
     def options(self) -> RecordOptions:
         return cast(RecordOptions, self.policy.options)
+
+    @property
+    def guards(self) -> Guards:
+        """The policy's, and what was overridden for this very plan."""
+        run = self.run
+        return guards.in_force(self.policy.guards, run.overrides, run.planned, run.population or 0)
 
     @property
     def as_of(self) -> datetime:

@@ -57,6 +57,12 @@ class PolicyChanged(TendError):
     code = "policy_changed"
 
 
+class PlanExpired(TendError):
+    """The plan waited longer than its policy's `plan_expires`."""
+
+    code = "plan_expired"
+
+
 class DatabaseNotMigrated(TendError):
     """The control database is older or newer than this code."""
 

@@ -1,10 +1,13 @@
 """Guards: limits on the whole plan, judged before the first write and where the write happens."""
 
+import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from policies.models import Guards
 from worker.errors import GuardRefused
+from worker.tables import Run
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,34 @@ def judge(guards: Guards, planned: int, population: int) -> tuple[Verdict, ...]:
     )
 
 
+def in_force(guards: Guards, overridden: Collection[str], planned: int, population: int) -> Guards:
+    """The limits of one run: one that was overridden is raised to what this very plan needs.
+
+    A percentage is raised to the next whole one, for a living collection shrinks a little while
+    people decide; every other guard stays as it is.
+    """
+    raised: dict[str, float] = {}
+    for verdict in judge(guards, planned, population):
+        if verdict.guard not in overridden:
+            continue
+        if verdict.guard == "max_percent":
+            raised[verdict.guard] = min(math.floor(verdict.actual) + 1.0, 100.0)
+        else:
+            raised[verdict.guard] = planned
+    return guards.model_copy(update=raised)
+
+
 def refusal(verdicts: tuple[Verdict, ...]) -> str | None:
     """One sentence that names every tripped guard, or None."""
     tripped = [verdict.sentence for verdict in verdicts if verdict.tripped]
     return "; ".join(tripped) or None
+
+
+def refusing(run: Run) -> list[str]:
+    """The guards that refused a plan and that nobody has overridden for it."""
+    verdicts = (run.preview or {}).get("guards", [])
+    found = [str(verdict["guard"]) for verdict in verdicts if verdict["tripped"]]
+    return [guard for guard in found if guard not in run.overrides]
 
 
 def check_again(guards: Guards, planned: int, changed: int, population_now: int) -> None:

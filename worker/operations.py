@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from policies.models import Policy
-from worker import asking, claims, database, runs, settling
+from worker import asking, claims, database, four_eyes, runs, settling
 from worker.audit import entries
 from worker.database import Database
 from worker.engine import Engine
@@ -19,7 +19,6 @@ from worker.errors import (
     ArchiveExpired,
     ForbiddenArrow,
     GuardRefused,
-    PolicyChanged,
     UsageError,
 )
 from worker.identity import Actor
@@ -64,6 +63,8 @@ def request(
     narrowing: dict[str, Any],
 ) -> int:
     """Queue a run of a policy by hand and return its id."""
+    if apply_after_plan and policy.approval == "required":
+        four_eyes.must_be_proven(person.actor, environment)
     with db.transaction() as session:
         wanted = runs.Request(
             policy=policy,
@@ -83,15 +84,18 @@ def apply(db: Database, run_id: int, today: Policy, person: Person, *, inline: b
     with db.transaction() as session:
         run = runs.get(session, run_id, lock=True)
         if run.state == State.REFUSED:
-            raise GuardRefused(f"r-{run.id} was refused by a guard: {run.refusal}.")
-        asking.must_accept(run, "apply")
-        if run.policy_version != today.version:
-            raise PolicyChanged(
-                f"Policy {run.policy} was changed after r-{run.id} was planned; plan it anew with "
-                f"`tend plan {run.policy}`."
+            raise GuardRefused(
+                f"r-{run.id} was refused by a guard: {run.refusal}; `tend override r-{run.id}` "
+                "asks another person to approve it all the same."
             )
-        _must_be_alone(session, run)
+        asking.must_accept(run, "apply")
+        asking.must_be_of_todays_text(run, today)
+        asking.must_be_in_time(session, run)
+        if today.approval == "required":
+            four_eyes.must_be_proven(person.actor, run.environment)
+        asking.must_be_alone(session, run)
         _say(session, run, person, "apply_requested")
+        run.asked_by = four_eyes.with_asker(run, person.actor)
         run.inline = inline
         session.flush()
         runs.go_on(session, run, person.actor, frozen_policy(run.policy_text))
@@ -130,7 +134,7 @@ def resume(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
             )
         _say(session, run, person, "resume_requested")
         if run.state in {State.PAUSED, State.FAILED}:
-            _must_be_alone(session, run)
+            asking.must_be_alone(session, run)
             _reopen(session, run)
             to = _RESUMED[run.phase]
             afresh: dict[str, Any] = {
@@ -157,7 +161,7 @@ def undo(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
             raise ArchiveExpired(
                 f"The archive of r-{run.id} expired and was destroyed; it cannot be taken back."
             )
-        _must_be_alone(session, run)
+        asking.must_be_alone(session, run)
         _say(session, run, person, "undo_requested")
         runs.move(
             session,
@@ -198,14 +202,6 @@ def interrupted(engine: Engine, run_id: int) -> None:
         run = runs.get(session, run_id, lock=True)
         if run.state in {State.PLANNING, State.APPLYING, State.VERIFYING, State.UNDOING}:
             claims.fail_run(session, run, engine.actor, "interrupted by the person who ran it")
-
-
-def _must_be_alone(session: Session, run: Run) -> None:
-    other = runs.busy(session, run, lock=True)
-    if other is not None:
-        raise ForbiddenArrow(
-            f"r-{other.id} ({other.policy}) is {other.state}; wait for it or cancel it first."
-        )
 
 
 def _say(session: Session, run: Run, person: Person, action: str) -> None:

@@ -260,7 +260,7 @@ def _estimate(engine: Engine, work: Work, planned: int) -> dict[str, Any]:
     return {"seconds": seconds, "archive_bytes_at_most": planned * size}
 
 
-def _still_enabled(session: Session, run: Run) -> bool:
+def still_enabled(session: Session, run: Run) -> bool:
     """A policy that was disabled while its scheduled run waited only observes."""
     if run.trigger != "schedule":
         return True
@@ -289,5 +289,5 @@ def _freeze(engine: Engine, run: Run, work: Work, **columns: Any) -> None:
             runs.move(session, current, State.REFUSED, actor, detail=facts, refusal=refused)
             return
         runs.move(session, current, State.PLANNED, actor, detail=facts)
-        if current.apply_after_plan and _still_enabled(session, current):
+        if current.apply_after_plan and still_enabled(session, current):
             runs.go_on(session, current, actor, work.policy)

@@ -18,6 +18,7 @@ from worker.tables import Chunk, Run
 from worker.targets.base import ArchiveRef
 from worker.waiting import waiting_for
 
+_WAITING = {State.PLANNED, State.AWAITING_APPROVAL}
 Document = dict[str, Any]
 
 
@@ -57,8 +58,22 @@ def run_as_json(session: Session, run: Run) -> Document:
         "created_at": _time(run.created_at),
         "started_at": _time(run.started_at),
         "finished_at": _time(run.finished_at),
+        "approval": _approval(run),
         "refusal": run.refusal,
         "error": run.error,
+    }
+
+
+def _approval(run: Run) -> Document | None:
+    """Why another person was asked, and what they said; None if nobody was."""
+    if run.approval_cause is None:
+        return None
+    return {
+        "cause": run.approval_cause,
+        "asked_by": [one["name"] for one in run.asked_by],
+        "overrides": list(run.overrides.values()),
+        "decided_by": run.decided_by,
+        "decision": run.decision,
     }
 
 
@@ -71,7 +86,7 @@ def plan_as_json(run: Run, keyring: Keyring) -> Document | None:
         "percent": _percent(run),
         "narrowing": run.narrowing,
         "sample": _sample(run, keyring),
-        "expires_at": _time(run.expires_at) if run.state == State.PLANNED else None,
+        "expires_at": _time(run.expires_at) if run.state in _WAITING else None,
         "apply": apply_command(run) if run.state == State.PLANNED else None,
     }
 

@@ -13,7 +13,7 @@ from sqlalchemy import and_, false, or_, select, update
 from sqlalchemy.orm import Session
 
 from policies.models import Policy
-from worker import database, stops
+from worker import database, four_eyes, stops
 from worker.audit import entries
 from worker.errors import ForbiddenArrow, UnknownRun
 from worker.identity import Actor
@@ -60,6 +60,7 @@ def create(session: Session, request: Request, *, skipped: str | None = None) ->
         actor_proof=request.actor.proof,
         on_behalf_of=request.actor.on_behalf_of,
         reason=request.reason,
+        asked_by=[four_eyes.asker(request.actor)] if request.trigger == "manual" else [],
         narrowing=request.narrowing,
         refusal=skipped,
         created_at=moment,
@@ -140,10 +141,28 @@ def move(
 
 
 def go_on(session: Session, run: Run, actor: Actor, policy: Policy) -> None:
-    """From `planned`: to the approver if the policy wants one, else to the change."""
+    """From `planned`: to the approver if one is asked for, else to the change."""
     if policy.approval == "required":
-        move(session, run, State.AWAITING_APPROVAL, actor)
-        return
+        park(session, run, actor, "its policy says `approval: required`")
+    else:
+        begin(session, run, actor, policy)
+
+
+def park(session: Session, run: Run, actor: Actor, cause: str) -> None:
+    """The plan waits for another person, and says why."""
+    move(
+        session,
+        run,
+        State.AWAITING_APPROVAL,
+        actor,
+        detail={"cause": cause},
+        approval_cause=cause,
+        applied_by=actor.name,
+    )
+
+
+def begin(session: Session, run: Run, actor: Actor, policy: Policy) -> None:
+    """The plan becomes change, exactly as it was frozen."""
     moment = database.now(session)
     move(
         session,
@@ -152,7 +171,7 @@ def go_on(session: Session, run: Run, actor: Actor, policy: Policy) -> None:
         actor,
         phase="apply",
         applying_at=moment,
-        applied_by=actor.name,
+        applied_by=run.applied_by or actor.name,
         expires_at=moment + (policy.plan_expires if policy.undo == "none" else policy.undo).delta,
     )
     if not run.inline:

@@ -15,6 +15,7 @@ class State(StrEnum):
     PLANNING = "planning"
     PLANNED = "planned"
     AWAITING_APPROVAL = "awaiting_approval"
+    REJECTED = "rejected"
     REFUSED = "refused"
     EXPIRED = "expired"
     APPLYING = "applying"
@@ -46,6 +47,9 @@ ARROWS = (
     Arrow(State.PLANNED, State.REFUSED, "A guard tripped when it was judged again."),
     Arrow(State.PLANNED, State.EXPIRED, "Nobody applied the plan in time."),
     Arrow(State.PLANNED, State.CANCELLED, "A person ends the run before it changed anything."),
+    Arrow(State.REFUSED, State.AWAITING_APPROVAL, "Each guard that tripped was overridden."),
+    Arrow(State.AWAITING_APPROVAL, State.APPLYING, "Another person approves the plan."),
+    Arrow(State.AWAITING_APPROVAL, State.REJECTED, "A person rejects the plan."),
     Arrow(State.AWAITING_APPROVAL, State.EXPIRED, "Nobody approved the plan in time."),
     Arrow(State.AWAITING_APPROVAL, State.CANCELLED, "A person ends the run while it waits."),
     Arrow(State.APPLYING, State.VERIFYING, "Every chunk is done."),

@@ -94,7 +94,17 @@ class Run(Table):
     actor_proof: Mapped[str] = mapped_column(String(8))
     on_behalf_of: Mapped[str | None]
     reason: Mapped[str]
+    asked_by: Mapped[list[Any]] = mapped_column(default=list)
+    """Each person who asked for the change: name, proof, account. Empty for a schedule's own."""
     applied_by: Mapped[str | None]
+    approval_cause: Mapped[str | None]
+    """Why the plan had to wait for another person."""
+    overrides: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """The guards that were overridden for this plan: by whom and why."""
+    decided_by: Mapped[str | None]
+    """Who approved or rejected it."""
+    decision: Mapped[str | None]
+    """Why they did."""
     narrowing: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
     as_of: Mapped[datetime | None]

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from worker import claims, database, runs, stops
+from worker import claims, database, four_eyes, guards, runs, stops
 from worker.audit.search import Search, as_json, search
 from worker.heartbeat import last_seen
 from worker.reconciler import WORKER_GONE
@@ -34,7 +34,9 @@ def _a_person(session: Session, run: Run) -> str | None:
         case State.PLANNED:
             return _planned(run)
         case State.AWAITING_APPROVAL:
-            return "approval by another person"
+            return _approval(run)
+        case State.REFUSED:
+            return _override(run)
         case State.PAUSED:
             return _paused(session, run)
         case State.FAILED:
@@ -49,6 +51,19 @@ def _paused(session: Session, run: Run) -> str:
     (entry,) = search(session, wanted)
     since, why = f"{entry.at:%Y-%m-%d %H:%M:%S} UTC", as_json(entry)["body"]["detail"]["reason"]
     return f"`tend resume r-{run.id}`; paused by {entry.actor} at {since}: {why}"
+
+
+def _approval(run: Run) -> str:
+    who = four_eyes.names(run)
+    return f"approval by someone other than {who}: `tend approve r-{run.id}`, or `tend reject`"
+
+
+def _override(run: Run) -> str | None:
+    """A refused plan is over, unless somebody overrides the guards in time."""
+    left = guards.refusing(run)
+    if run.key is None or not left:
+        return None
+    return f"nothing, unless `tend override r-{run.id} --guard {left[0]}`"
 
 
 def _planned(run: Run) -> str:

@@ -27,7 +27,8 @@ RAW: CodecOptions[RawBSONDocument] = CodecOptions(
     RawBSONDocument, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
-TESTER = Person(Actor("tester@here", "claimed"), "a test")
+TESTER = Person(Actor("tester", "token", account="tester@here"), "a test")
+ANOTHER = Person(Actor("another", "token", account="another@there"), "a second pair of eyes")
 AMPLE = {"max_records": 1_000_000, "max_percent": 100}
 
 

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from policies.errors import TendError
-from tests.worker.scenario import TESTER, Scenario, purge
-from worker import database, operations, runs
+from tests.worker.scenario import ANOTHER, TESTER, Scenario, purge
+from worker import approval, database, operations, runs
 from worker.asking import COMMANDS, INSTEAD
 from worker.errors import ForbiddenArrow
 from worker.keys import RunKey
@@ -19,6 +19,13 @@ from worker.tables import Entry, Run
 HOW: dict[str, Callable[[Scenario, Run], object]] = {
     "apply": lambda scenario, run: operations.apply(
         scenario.engine.database, run.id, frozen_policy(run.policy_text), TESTER, inline=True
+    ),
+    "approve": lambda scenario, run: approval.approve(
+        scenario.engine.database, run.id, frozen_policy(run.policy_text), ANOTHER, inline=True
+    ),
+    "reject": lambda scenario, run: approval.reject(scenario.engine.database, run.id, ANOTHER),
+    "override": lambda scenario, run: approval.override(
+        scenario.engine.database, run.id, "max_records", frozen_policy(run.policy_text), TESTER
     ),
     "cancel": lambda scenario, run: operations.cancel(scenario.engine, run.id, TESTER),
     "pause": lambda scenario, run: operations.pause(scenario.engine.database, run.id, TESTER),
@@ -42,6 +49,7 @@ def run_in(scenario: Scenario, state: State) -> Run:
             "phase": "undo" if state == State.UNDOING else "apply",
             "expires_at": moment + timedelta(hours=1),
             "key": scenario.engine.keyring.wrap(RunKey.new()),
+            "preview": {"guards": [{"guard": "max_records", "tripped": state == State.REFUSED}]},
             "refusal": "max_records allows 1 records and the plan has 2 records",
         }
         session.execute(update(Run).where(Run.id == run_id).values(columns))

@@ -68,7 +68,7 @@ class Desk:
 
 
 @contextmanager
-def _desk(
+def desk_of(
     person: Person, *, inline: bool, wait: bool, as_json: bool, plans_here: bool = False
 ) -> Iterator[Desk]:
     """Everything the command needs, complained about before anything is on record."""
@@ -102,7 +102,7 @@ def run(
     person = context.person(reason, on_behalf_of)
     narrowed = narrowing(where, limit)
     asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
-    with _desk(person, inline=inline, wait=wait, as_json=as_json, plans_here=asks) as desk:
+    with desk_of(person, inline=inline, wait=wait, as_json=as_json, plans_here=asks) as desk:
         wanted = context.load_policies(desk.settings).get(policy).policy
         if asks and desk.engine is not None:
             run_id = plans.plan_here(desk.engine, wanted, desk.settings.env, person, narrowed)
@@ -134,14 +134,19 @@ def apply(
 ) -> None:
     """Apply a plan exactly as it was frozen; records that changed since are left and counted."""
     person = context.person(reason, on_behalf_of)
-    with _desk(person, inline=inline, wait=wait, as_json=as_json) as desk:
+    with desk_of(person, inline=inline, wait=wait, as_json=as_json) as desk:
         run_id = store.parse_id(run)
         desk.reach(run_id)
-        name = document_of(desk.database, run_id)["policy"]
-        today = context.load_policies(desk.settings).get(name).policy
+        today = todays_policy(desk.settings, desk.database, run_id)
         operations.apply(desk.database, run_id, today, person, inline=inline)
         desk.go_on(run_id)
         desk.finish(run_id)
+
+
+def todays_policy(settings: Settings, database: Database, run_id: int) -> Policy:
+    """A run's policy as it reads now, which may differ from what the run was frozen with."""
+    name = document_of(database, run_id)["policy"]
+    return context.load_policies(settings).get(name).policy
 
 
 def resume(
@@ -154,7 +159,7 @@ def resume(
 ) -> None:
     """Continue a run that is paused, failed, was interrupted, or lost its inline process."""
     person = context.person(reason, on_behalf_of)
-    with _desk(person, inline=inline, wait=wait, as_json=as_json) as desk:
+    with desk_of(person, inline=inline, wait=wait, as_json=as_json) as desk:
         run_id = store.parse_id(run)
         desk.reach(run_id)
         operations.resume(desk.database, run_id, person, inline=inline)
@@ -172,7 +177,7 @@ def undo(
 ) -> None:
     """Restore what a run changed and nobody has touched since; pauses the policy's schedule."""
     person = context.person(reason, on_behalf_of)
-    with _desk(person, inline=inline, wait=wait, as_json=as_json) as desk:
+    with desk_of(person, inline=inline, wait=wait, as_json=as_json) as desk:
         run_id = store.parse_id(run)
         desk.reach(run_id)
         operations.undo(desk.database, run_id, person, inline=inline)

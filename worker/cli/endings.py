@@ -34,7 +34,7 @@ def _sentence(run: present.Document) -> str:
         case State.REFUSED:
             return f"{run['id']} was refused by a guard: {run['refusal']}."
         case State.AWAITING_APPROVAL:
-            return f"{run['id']} waits for approval by another person."
+            return f"{run['id']} waits for {run['waiting_for']}."
         case State.PAUSED:
             return f"{run['id']} is paused; `tend resume {run['id']}` continues it."
         case State.FAILED:

@@ -1,5 +1,6 @@
 """`tend runs` and `tend show`: what was run, by whom, and what became of it."""
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated
 
@@ -115,6 +116,7 @@ def show_run(out: Console, run: present.Document) -> None:
         [
             ("waits for", run["waiting_for"]),
             ("refused", run["refusal"]),
+            *_approval(run),
             ("error", run["error"]),
             ("reason", run["reason"]),
             ("who", _who(run)),
@@ -162,6 +164,19 @@ def _planned(run: present.Document) -> str | None:
     if run["population"] is None:
         return None
     return f"{run['planned']:,} of {run['population']:,}"
+
+
+def _approval(run: present.Document) -> Iterator[tuple[str, str | None]]:
+    """Why another person was asked, who overrode a guard, and who decided what."""
+    approval = run["approval"]
+    if approval is None:
+        return
+    yield "approval", approval["cause"]
+    for one in approval["overrides"]:
+        yield "overridden", f"{one['guard']} by {one['actor']}: {one['reason']}"
+    if approval["decided_by"] is not None:
+        verdict = "rejected" if run["state"] == State.REJECTED else "approved"
+        yield verdict, f"by {approval['decided_by']}: {approval['decision']}"
 
 
 def _who(run: present.Document) -> str:

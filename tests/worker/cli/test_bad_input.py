@@ -31,6 +31,12 @@ def complains(ended: Ended, code: int, *words: str) -> None:
         ("apply r-1 --inline", "Missing option '--reason'"),
         ("undo r-1", "Missing option '--reason'"),
         ("cancel r-1", "Missing option '--reason'"),
+        ("approve r-1", "Missing option '--reason'"),
+        ("reject r-1", "Missing option '--reason'"),
+        ("override r-1 --reason x", "Missing option '--guard'"),
+        ("approve r-7 --reason x --inline", "There is no run r-7"),
+        ("reject r-7 --reason x", "There is no run r-7"),
+        ("override r-7 --guard max_records --reason x", "There is no run r-7"),
         ("resume r-1", "Missing option '--reason'"),
         ("enable text-dates", "Missing option '--reason'"),
         ("disable text-dates", "Missing option '--reason'"),
@@ -247,7 +253,7 @@ def test_a_policy_that_needs_approval_waits_with_code_4(tend: Tend) -> None:
     tend.policy("sales-retention", AMPLE + "approval: required\n")
     ended = tend("run", "sales-retention", "--reason", "x", "--inline", "--json")
     assert (ended.code, ended.json["state"]) == (4, "awaiting_approval")
-    assert "waits for approval by another person" in ended.err
+    assert "r-1 waits for approval by someone other than" in ended.err
     assert tend.shop.salesData.count_documents({}) == 3
 
 

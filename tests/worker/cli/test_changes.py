@@ -21,7 +21,7 @@ KEYS = [
     *("id", "policy", "policy_version", "state", "waiting_for", "reason", "actor", "actor_proof"),
     *("on_behalf_of", "environment", "trigger", "scheduled_for", "cutoff", "planned", "population"),
     *("changed", "skipped", "failed", "held", "uncertain", "remaining", "restored", "conflicts"),
-    *("digest", "created_at", "started_at", "finished_at", "refusal", "error"),
+    *("digest", "created_at", "started_at", "finished_at", "approval", "refusal", "error"),
 ]
 
 

@@ -1,0 +1,71 @@
+"""The four-eyes principle: who asked for a change, and whether somebody else is speaking now.
+
+Identities are compared, so they must be authenticated: a token proves a name, and in development
+alone a claimed identity will do. One person counts once: two tokens with one name are one person,
+and so, outside of development, are two names at one operating-system account, and a name whose
+token somebody who asked made after the run. `--on-behalf-of` is no identity.
+"""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from worker.errors import NotAllowed
+from worker.identity import DEVELOPMENT, Actor
+from worker.tables import Run, Token
+
+
+def asker(actor: Actor) -> dict[str, Any]:
+    """What is kept of somebody who asked for a run, to compare an approver with."""
+    return {"name": actor.name, "proof": actor.proof, "account": actor.account}
+
+
+def with_asker(run: Run, actor: Actor) -> list[Any]:
+    """Those who asked for the run, and this one."""
+    one = asker(actor)
+    return run.asked_by if one in run.asked_by else [*run.asked_by, one]
+
+
+def names(run: Run) -> str:
+    """Those who asked for the run, as a person reads them; the schedule if nobody did."""
+    return " and ".join(one["name"] for one in run.asked_by) or "the scheduler"
+
+
+def must_be_proven(actor: Actor, environment: str) -> None:
+    """Raise `NotAllowed` unless it is known who this is."""
+    if actor.proof == "claimed" and environment != DEVELOPMENT:
+        raise NotAllowed(
+            f"{actor.name} is only claimed, and approval compares who asks with who approves: set "
+            "TEND_TOKEN, which `tend token create` makes."
+        )
+
+
+def must_be_another(session: Session, run: Run, actor: Actor) -> None:
+    """Raise `NotAllowed` unless this is somebody else than everybody who asked for the run."""
+    must_be_proven(actor, run.environment)
+    for one in run.asked_by:
+        if one["proof"] == "claimed" and run.environment != DEVELOPMENT:
+            raise NotAllowed(
+                f"r-{run.id} was asked for by {one['name']}, which is only claimed, so nobody can "
+                f"be told apart from them: plan {run.policy} anew with TEND_TOKEN set."
+            )
+        why = _same(session, run, one, actor)
+        if why is not None:
+            raise NotAllowed(f"r-{run.id} waits for somebody else than {names(run)}: {why}.")
+
+
+def _same(session: Session, run: Run, one: dict[str, Any], actor: Actor) -> str | None:
+    """Why the two are taken for one person, or None."""
+    if one["name"] == actor.name:
+        return f"{actor.name} asked for it"
+    if run.environment == DEVELOPMENT:
+        return None
+    if actor.account is not None and one["account"] == actor.account:
+        return f"{one['name']} and {actor.name} both acted as {actor.account}"
+    token = session.get(Token, int(actor.token.removeprefix("t-"))) if actor.token else None
+    if token is None or token.created_at < run.created_at:
+        return None
+    by_account = one["account"] is not None and token.created_account == one["account"]
+    if by_account or token.created_by == one["name"]:
+        return f"{one['name']} made the token of {actor.name} after the run"
+    return None
