@@ -16,6 +16,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "policies show": Role.VIEWER,
         "runs": Role.VIEWER,
         "show": Role.VIEWER,
+        "explain": Role.VIEWER,
         "audit list": Role.VIEWER,
         "audit verify": Role.VIEWER,
         "doctor": Role.VIEWER,
