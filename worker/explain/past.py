@@ -135,15 +135,18 @@ def _outcome(
     if found is None:
         return {"outcome": "planned", "code": None, "wrote": None, "undo": None}
     return {
-        "outcome": "deleted" if _is_deletion(found) else found.outcome,
+        "outcome": _in_a_word(found),
         "code": found.code,
-        "wrote": sorted(found.written) if found.written else None,
+        "wrote": sorted([*(found.written or {}), *found.unset]) or None,
         "undo": _undone(store, run, key, chunk.number, planned) if found.before else None,
     }
 
 
-def _is_deletion(record: RecordOutcome) -> bool:
-    return record.before is not None and record.written is None
+def _in_a_word(record: RecordOutcome) -> str:
+    """A change is told by its kind, and what was left by why."""
+    if record.before is None or record.written is not None:
+        return record.outcome
+    return "deleted" if record.label is None else "quarantined"
 
 
 def _undone(store: Store, run: Run, key: RunKey, number: int, planned: Any) -> str | None:

@@ -12,9 +12,18 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from tests.worker.explain.test_record import ask
-from tests.worker.scenario import Scenario, negative_values, old, purge, sessions, text_dates
+from tests.worker.scenario import (
+    Scenario,
+    negative_values,
+    old,
+    policy_text,
+    purge,
+    sessions,
+    text_dates,
+)
 from worker.explain import past
 from worker.explain.past import Past, Store
+from worker.registry import frozen_policy
 from worker.tables import Run
 
 MANY = 60
@@ -178,3 +187,19 @@ def test_a_number_is_recognized_however_a_plan_holds_it(key: int) -> None:
         payload = bson.encode({"keys": [held]})
         assert any(needle in payload for needle in needles)
         assert past._same(held, key)  # noqa: SLF001 - the same
+
+
+def test_what_was_removed_from_a_record_or_moved_away_is_told(scenario: Scenario) -> None:
+    repairs = [
+        {"field": "quantity", "when": "negative", "unset": True},
+        {"field": "revenue", "when": "negative", "quarantine": "30d"},
+    ]
+    options = {"collection": "salesData", "repairs": repairs}
+    policy = frozen_policy(policy_text(job="value_repair", options=options))
+    scenario.shop.salesData.insert_many([{"_id": 1, "quantity": -1}, {"_id": 2, "revenue": -1}])
+    assert scenario.run_through(policy).state == "succeeded"
+    assert (outcome(scenario, 1)["outcome"], outcome(scenario, 1)["wrote"]) == (
+        "changed",
+        ["quantity"],
+    )
+    assert outcome(scenario, 2)["outcome"] == "quarantined"
