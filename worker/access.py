@@ -17,6 +17,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "runs": Role.VIEWER,
         "show": Role.VIEWER,
         "explain": Role.VIEWER,
+        "status": Role.VIEWER,
         "audit list": Role.VIEWER,
         "audit verify": Role.VIEWER,
         "doctor": Role.VIEWER,
