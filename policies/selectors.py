@@ -1,10 +1,20 @@
 """The selector: which records a policy describes, in words that every target can compile."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictInt, Tag
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictInt,
+    Tag,
+    model_validator,
+)
 
 from policies.durations import CalendarAge
 
@@ -13,7 +23,7 @@ Number = (
     Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
     | Annotated[float, Field(strict=True, allow_inf_nan=False)]
 )
-"""What every target can store: whole numbers of 64 bits, and finite floating-point numbers."""
+"""What every target can compare: a whole number beyond 64 bits becomes a floating-point one."""
 
 
 class Vocabulary(BaseModel):
@@ -45,6 +55,13 @@ class FieldValue(Vocabulary):
     field: FieldName
     value: StrictBool | Number | str | None
     type: Literal["objectid"] | None = None
+
+    @model_validator(mode="after")
+    def _is_an_objectid(self) -> "FieldValue":
+        text = self.value if isinstance(self.value, str) else ""
+        if self.type == "objectid" and not re.fullmatch("[0-9a-fA-F]{24}", text):
+            raise ValueError("the value of an ObjectId has 24 digits from 0 to f, in quotes")
+        return self
 
 
 class OlderThan(Vocabulary):

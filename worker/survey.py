@@ -118,7 +118,8 @@ def _moment(value: date) -> datetime:
 
 def _number(value: Any) -> Decimal | None:
     if isinstance(value, Decimal128):
-        return value.to_decimal()
+        number = value.to_decimal()
+        return number if number.is_finite() else None
     if isinstance(value, Decimal):
         return value if value.is_finite() else None
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):

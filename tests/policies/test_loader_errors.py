@@ -85,6 +85,11 @@ WRONG = {
             "more_than, not_a_number, missing, is_type, equals, any, all, none"
         ),
     ),
+    "an ObjectId that is none": (
+        "select:\n    older_than:\n      field: createdAt\n      age: 2555d",
+        "select: {equals: {field: userId, value: abc, type: objectid}}",
+        ("8: options.select.equals: the value of an ObjectId has 24 digits from 0 to f, in quotes"),
+    ),
     "options that are no mapping": (
         PURGE[PURGE.index("options:") : PURGE.index("guards:")],
         "options: all\n",

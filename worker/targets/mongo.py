@@ -23,8 +23,9 @@ from pymongo.write_concern import WriteConcern
 
 from jobs.base import Item
 from policies.selectors import AllOf, AnyOf, Selector, field_of, leaves
-from worker.errors import CollectionMissing, IndexMissing
+from worker.errors import IndexMissing
 from worker.targets.base import Archive, BatchRecord, RecordOutcome
+from worker.targets.mongo_collections import check_collection, check_quarantine
 from worker.targets.mongo_errors import translated
 from worker.targets.mongo_fence import COLLECTION, MongoFence, close_fence, committed
 from worker.targets.mongo_look import MongoLook
@@ -81,7 +82,7 @@ class MongoTarget:
 
     def check(self, collection: str, selector: Selector, as_of: datetime) -> None:
         with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
-            self._must_exist(collection)
+            check_collection(self._reads, collection, self.where(collection))
             condition = compile_selector(selector, as_of)
             if self._scans(collection, condition):
                 commands = " ".join(self.index_commands(collection, selector, as_of))
@@ -90,18 +91,9 @@ class MongoTarget:
                     f"{commands} or look with `tend plan --scan`."
                 )
 
-    def _must_exist(self, collection: str) -> None:
-        """A quarantine that nothing was ever moved to is an empty one."""
-        home = collection.removesuffix(SUFFIX)
-        names = {"$in": [collection, home]}
-        if not self._reads.list_collection_names(filter={"name": names}):
-            raise CollectionMissing(
-                f"{self.where(collection)} does not exist; check `collection` in the policy "
-                "and the database in TEND_MONGO_URL."
-            )
-
     def check_quarantine(self, collection: str) -> None:
-        """Nothing is needed before: it is made with the first record that is moved there."""
+        with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
+            check_quarantine(self._reads, collection, self.where(collection))
 
     def index_commands(self, collection: str, selector: Selector, as_of: datetime) -> list[str]:
         """The shell commands that create what this selector lacks."""

@@ -15,6 +15,7 @@ from jobs.base import Decide, Item, Outcomes
 from policies.selectors import Selector
 from worker.errors import BatchTooLarge
 from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome
+from worker.targets.mongo_collections import check_collection
 from worker.targets.mongo_images import sort
 from worker.targets.mongo_quarantine import MongoQuarantine
 from worker.targets.mongo_restore import MongoJudge, operators, put_back, require
@@ -91,6 +92,8 @@ class MongoBatch:
         present = {
             identity(found["_id"]) for found in self._find({"_id": {"$in": rest}}, {"_id": 1})
         }
+        if len(rest) == len(keys) and not present:  # not one is there: is the collection?
+            check_collection(self.records.database, self.records.name, self.records.full_name)
         return [
             RecordOutcome(key, "changed_since" if identity(key) in present else "gone")
             for key in rest
