@@ -6,7 +6,7 @@ A doorbell only says "look"; ringing it twice, late or for nothing does no harm.
 import time
 
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, update
 
 from worker import applying, brake, claims, database, mirror, planner, runs, settling, verifying
 from worker.audit import entries
@@ -124,18 +124,12 @@ def _close_empty(engine: Engine, run_id: int) -> bool:
         direction = "undo" if run.state == State.UNDOING else "apply"
         if run.state != claims.WORKING[direction]:
             return True
-        left = session.scalar(
-            select(Chunk.number)
-            .where(Chunk.run_id == run_id, Chunk.direction == direction, Chunk.state != "done")
-            .limit(1)
-        )
-        if left is not None:
+        if not claims.all_done(session, run, direction):
             return False
         if direction == "apply":
             runs.move(session, run, State.VERIFYING, engine.actor)
         else:
-            moment = database.now(session)
-            runs.move(session, run, State.UNDONE, engine.actor, finished_at=moment)
+            claims.end_undo(session, run, engine.actor)
         return True
 
 

@@ -15,7 +15,7 @@ import structlog
 from bson.codec_options import CodecOptions, DatetimeConversion
 
 from jobs.base import ApplyContext, Item, Outcomes
-from worker import claims, guards, runs
+from worker import claims, guards, runs, undoing
 from worker.claims import Claim
 from worker.engine import Engine, Work, thaw
 from worker.errors import (
@@ -33,8 +33,9 @@ from worker.errors import (
 from worker.logs import safe_text
 from worker.planner import payload_name
 from worker.tables import Chunk
-from worker.targets.base import ArchiveRef, Batch, BatchRecord, Fence, Images, RecordOutcome
+from worker.targets.base import ArchiveRef, Batch, BatchRecord, Fence, Images
 from worker.targets.quarantine import Origin
+from worker.undoing import Share
 
 log = structlog.get_logger()
 
@@ -170,7 +171,7 @@ def _rest(engine: Engine, work: Work, claim: Claim, progress: Progress) -> None:
 def _load(engine: Engine, claim: Claim) -> tuple[Work, Chunk]:
     with engine.database.transaction() as session:
         run = runs.get(session, claim.run_id)
-        chunk = session.get_one(Chunk, (claim.run_id, "apply", claim.number))
+        chunk = session.get_one(Chunk, (claim.run_id, claim.direction, claim.number))
         return thaw(run, engine.keyring), chunk
 
 
@@ -193,7 +194,8 @@ def _origin(engine: Engine, work: Work, claim: Claim) -> Origin | None:
 
 def _step(engine: Engine, work: Work, claim: Claim, chunk: Chunk) -> Step:
     if claim.direction == "undo":
-        return partial(_undo_step, engine, work, chunk.archives)
+        share = undoing.share(engine, work.key, work.run, chunk)
+        return partial(_undo_step, engine, work, share)
     if chunk.payload is None:
         raise ArchiveExpired(f"The keys of r-{work.run.id} are past their time; plan anew.")
     payload = work.key.open(chunk.payload, payload_name(work.run, chunk.number))
@@ -213,15 +215,9 @@ def _apply_step(work: Work, items: Sequence[Item], start: int, end: int, batch: 
 
 
 def _undo_step(
-    engine: Engine, work: Work, archives: list[dict[str, Any]], start: int, end: int, batch: Batch
+    engine: Engine, work: Work, share: Share, start: int, end: int, batch: Batch
 ) -> Outcomes:
-    records: list[RecordOutcome] = []
-    for archive in archives[start:end]:
-        ref = ArchiveRef(archive["name"], archive["sha256"], archive["size"])
-        records += [
-            record for record in engine.archive.read(work.key, ref) if record.outcome == "changed"
-        ]
-    return batch.restore(records)
+    return batch.restore(share.records(engine.archive, work.key, start, end))
 
 
 def _archiver(engine: Engine, work: Work, claim: Claim) -> Callable[[Images], ArchiveRef]:

@@ -50,6 +50,8 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "undo": Command(
             frozenset({State.SUCCEEDED, State.PAUSED, State.FAILED, State.CANCELLED}), "undone"
         ),
+        # A failed run that may go on is ended first, for an undo closes its fences.
+        "undo --only": Command(frozenset({State.SUCCEEDED, State.CANCELLED}), "undone in part"),
     }
 )
 

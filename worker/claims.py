@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from jobs.base import Outcomes
@@ -111,11 +111,11 @@ def finish(db: Database, claim: Claim, batches: tuple[BatchRecord, ...], actor: 
         chunk.lease_until = None
         record_outcome(session, run, chunk, actor, "done")
         session.flush()
-        if run.state == WORKING[claim.direction] and _all_done(session, run, claim.direction):
+        if run.state == WORKING[claim.direction] and all_done(session, run, claim.direction):
             if claim.direction == "apply":
                 runs.move(session, run, State.VERIFYING, actor)
             else:
-                runs.move(session, run, State.UNDONE, actor, finished_at=database.now(session))
+                end_undo(session, run, actor)
 
 
 def release(
@@ -163,6 +163,30 @@ def fail(db: Database, claim: Claim, batches: Batches, actor: Actor, error: str)
             fail_run(session, run, actor, f"chunk {chunk.number}: {error}")
 
 
+def end_undo(session: Session, run: Run, actor: Actor) -> None:
+    """Undone; or, after single records, what the run was before, for the rest stays changed."""
+    moment = database.now(session)
+    if run.phase != "only":
+        runs.move(session, run, State.UNDONE, actor, finished_at=moment)
+        return
+    was_verified = run.remaining is not None
+    runs.move(
+        session,
+        run,
+        State.SUCCEEDED if was_verified else State.CANCELLED,
+        actor,
+        detail=succeeded(session, run) if was_verified else None,
+        phase="apply",
+        finished_at=run.finished_at or moment,
+    )
+
+
+def succeeded(session: Session, run: Run) -> dict[str, Any]:
+    """The detail of a `run_succeeded` entry."""
+    counts = dict(zip(OUTCOMES, totals(session, run.id).counts, strict=True))
+    return {"counts": counts, "remaining": run.remaining, "digest": run.digest}
+
+
 def fail_run(session: Session, run: Run, actor: Actor, error: str) -> None:
     """Move a run to `failed` with its cause; `phase` tells `resume` where to go on."""
     runs.move(session, run, State.FAILED, actor, error=error, finished_at=database.now(session))
@@ -203,8 +227,10 @@ def apply_batches(chunk: Chunk, batches: tuple[BatchRecord, ...]) -> None:
 
 
 def totals(session: Session, run_id: int, direction: str = "apply") -> Outcomes:
-    """What became of a run's items so far, summed over its chunks."""
-    sums = [func.coalesce(func.sum(getattr(Chunk, name)), 0) for name in OUTCOMES]
+    """What became of a run's items so far, summed over its chunks, each conflict once."""
+    counted = {name: getattr(Chunk, name) for name in OUTCOMES}
+    counted["changed_since"] = case((Chunk.judged_again, 0), else_=Chunk.changed_since)
+    sums = [func.coalesce(func.sum(each), 0) for each in counted.values()]
     row = session.execute(
         select(*sums).where(Chunk.run_id == run_id, Chunk.direction == direction)
     ).one()
@@ -326,10 +352,12 @@ def _poisonous(session: Session, run: Run, chunk: Chunk, actor: Actor) -> None:
     fail_run(session, run, actor, f"chunk {chunk.number}: {chunk.error}")
 
 
-def _all_done(session: Session, run: Run, direction: str) -> bool:
+def all_done(session: Session, run: Run, direction: str) -> bool:
+    """Whether nothing is left to do; what an earlier undo left is stopped."""
     left = session.scalar(
         select(func.count())
         .select_from(Chunk)
-        .where(Chunk.run_id == run.id, Chunk.direction == direction, Chunk.state != "done")
+        .where(Chunk.run_id == run.id, Chunk.direction == direction)
+        .where(Chunk.state.not_in(("done", "stopped")))
     )
     return left == 0

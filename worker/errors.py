@@ -45,6 +45,12 @@ class UnknownRun(UsageError):
     code = "run_unknown"
 
 
+class UnknownRecord(UsageError):
+    """The run changed no record with this key."""
+
+    code = "record_unknown"
+
+
 class ForbiddenArrow(TendError):
     """A run cannot go from the state it is in to the state that was asked for."""
 

@@ -23,6 +23,7 @@ from worker.errors import (
 )
 from worker.identity import Actor
 from worker.masking import contains_email
+from worker.picking import Selection
 from worker.registry import frozen_policy
 from worker.states import State
 from worker.tables import Chunk, Run, Switch
@@ -32,6 +33,7 @@ _RESUMED = {
     "apply": State.APPLYING,
     "settle": State.UNDOING,
     "undo": State.UNDOING,
+    "only": State.UNDOING,
 }
 
 
@@ -150,33 +152,69 @@ def resume(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
             runs.ring(session, run, database.now(session), rings=writers)
 
 
-def undo(db: Database, run_id: int, person: Person, *, inline: bool) -> None:
-    """Take a run back: pause the policy's schedule now; fences and records are the worker's."""
+def undo(
+    db: Database, run_id: int, person: Person, *, inline: bool, only: Selection | None = None
+) -> None:
+    """Take a run back: pause the policy's schedule now; fences and records are the worker's.
+
+    With `only`, these records alone; the run is then what it was, and the rest can follow.
+    """
     with db.transaction() as session:
         run = runs.get(session, run_id, lock=True)
-        asking.must_accept(run, "undo")
-        if run.applying_at is None:
-            raise ForbiddenArrow(f"r-{run.id} is {run.state} and changed nothing; no need to undo.")
+        may_undo(run, "undo" if only is None else "undo --only")
         if run.key is None:
             raise ArchiveExpired(
                 f"The archive of r-{run.id} expired and was destroyed; it cannot be taken back."
             )
         asking.must_be_alone(session, run)
-        _say(session, run, person, "undo_requested")
+        detail = {} if only is None else {"records": len(only.picked)}
+        _say(session, run, person, "undo_requested", **detail)
+        if only is not None:
+            _cut(session, run, only)
         runs.move(
             session,
             run,
             State.UNDOING,
             person.actor,
-            phase="settle",
+            phase="settle" if only is None else "only",
             inline=inline,
-            finished_at=None,
+            finished_at=None if only is None else run.finished_at,
             mirrored_at=None,
             error=None,
         )
         _pause_schedule(session, run, person)
         if not inline:
             runs.ring(session, run, database.now(session))
+
+
+def may_undo(run: Run, command: str) -> None:
+    """Raise `ForbiddenArrow` unless there may be something to take back."""
+    asking.must_accept(run, command)
+    if run.applying_at is None:
+        raise ForbiddenArrow(f"r-{run.id} is {run.state} and changed nothing; no need to undo.")
+
+
+def _cut(session: Session, run: Run, only: Selection) -> None:
+    """An undo chunk for each record."""
+    number = settling.undo_chunks(session, run.id)
+    if number != only.undo_chunks:
+        raise ForbiddenArrow(
+            f"Somebody else has taken back records of r-{run.id} meanwhile; look again with "
+            f"`tend undo r-{run.id} --plan`."
+        )
+    for place, one in enumerate(only.picked):
+        if one.again is not None:
+            session.get_one(Chunk, (run.id, "undo", one.again)).judged_again = True
+        session.add(
+            Chunk(
+                run_id=run.id,
+                direction="undo",
+                number=number + place,
+                source=one.source,
+                items=1,
+                payload=one.payload,
+            )
+        )
 
 
 def enable(db: Database, policy: Policy, person: Person) -> None:
@@ -204,8 +242,9 @@ def interrupted(engine: Engine, run_id: int) -> None:
             claims.fail_run(session, run, engine.actor, "interrupted by the person who ran it")
 
 
-def _say(session: Session, run: Run, person: Person, action: str) -> None:
-    entries.append(session, action, person.actor, run=run, detail={"reason": person.reason})
+def _say(session: Session, run: Run, person: Person, action: str, **detail: Any) -> None:
+    said = {"reason": person.reason, **detail}
+    entries.append(session, action, person.actor, run=run, detail=said)
 
 
 def _reopen(session: Session, run: Run) -> None:

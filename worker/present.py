@@ -38,8 +38,8 @@ def run_as_json(session: Session, run: Run) -> Document:
         "on_behalf_of": run.on_behalf_of,
         "environment": run.environment,
         "trigger": run.trigger,
-        "scheduled_for": _time(run.scheduled_for),
-        "cutoff": _time(run.cutoff),
+        "scheduled_for": time_as_json(run.scheduled_for),
+        "cutoff": time_as_json(run.cutoff),
         "planned": run.planned,
         "population": run.population,
         "changed": done.changed,
@@ -55,9 +55,9 @@ def run_as_json(session: Session, run: Run) -> Document:
         "restored": undone.changed,
         "conflicts": undone.changed_since,
         "digest": run.digest,
-        "created_at": _time(run.created_at),
-        "started_at": _time(run.started_at),
-        "finished_at": _time(run.finished_at),
+        "created_at": time_as_json(run.created_at),
+        "started_at": time_as_json(run.started_at),
+        "finished_at": time_as_json(run.finished_at),
         "approval": _approval(run),
         "refusal": run.refusal,
         "error": run.error,
@@ -86,7 +86,7 @@ def plan_as_json(run: Run, keyring: Keyring) -> Document | None:
         "percent": _percent(run),
         "narrowing": run.narrowing,
         "sample": _sample(run, keyring),
-        "expires_at": _time(run.expires_at) if run.state in _WAITING else None,
+        "expires_at": time_as_json(run.expires_at) if run.state in _WAITING else None,
         "apply": apply_command(run) if run.state == State.PLANNED else None,
     }
 
@@ -127,6 +127,7 @@ def exceptions(session: Session, run: Run, direction: str) -> list[ArchiveRef]:
     chunks = session.scalars(
         select(Chunk)
         .where(Chunk.run_id == run.id, Chunk.direction == direction)
+        .where(Chunk.judged_again.is_(False))
         .order_by(Chunk.number)
     )
     return [
@@ -160,5 +161,6 @@ def _percent(run: Run) -> float:
     return round(100 * run.planned / population, 4) if population else 100.0 * (run.planned > 0)
 
 
-def _time(moment: datetime | None) -> str | None:
+def time_as_json(moment: datetime | None) -> str | None:
+    """A UTC time as every document writes it."""
     return stamp(moment) if moment is not None else None

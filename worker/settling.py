@@ -3,7 +3,9 @@
 Cancel and undo settle first. It may be done any number of times, by anyone.
 """
 
-from sqlalchemy import ColumnElement, and_, select
+from collections import Counter
+
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from worker import claims, database, runs
@@ -11,19 +13,22 @@ from worker.engine import Engine
 from worker.identity import Actor
 from worker.registry import frozen_policy
 from worker.states import State
-from worker.tables import Chunk
+from worker.tables import Chunk, Run
+
+OPEN = ("claimed", "pending", "failed")
+"""The states of a chunk whose fence may be open, once somebody has worked on it."""
 
 
 def settle(engine: Engine, run_id: int, actor: Actor) -> None:
     """After this no batch of the run commits, and its counts are exactly those of its fences."""
     with engine.database.transaction() as session:
         run = runs.get(session, run_id)
-        numbers = unsettled(session, run_id)
-    for number in numbers:
-        batches = engine.target_of_run(run).close_fence(f"{run.token}/apply/{number}")
+        still_open = unsettled(session, run_id)
+    for direction, number in still_open:
+        batches = engine.target_of_run(run).close_fence(f"{run.token}/{direction}/{number}")
         with engine.database.transaction() as session:
             run = runs.get(session, run_id, lock=True)
-            chunk = session.get_one(Chunk, (run_id, "apply", number), with_for_update=True)
+            chunk = session.get_one(Chunk, (run_id, direction, number), with_for_update=True)
             was_claimed = chunk.state == "claimed"
             recorded = len(chunk.archives)
             claims.apply_batches(chunk, batches)
@@ -33,37 +38,64 @@ def settle(engine: Engine, run_id: int, actor: Actor) -> None:
                 claims.record_outcome(session, run, chunk, actor, "stopped")
 
 
-def unsettled(session: Session, run_id: int) -> list[int]:
-    """The numbers of the chunks whose fences may still be open."""
-    return list(session.scalars(select(Chunk.number).where(may_be_open(run_id))))
+def unsettled(session: Session, run_id: int) -> list[tuple[str, int]]:
+    """Direction and number of the chunks whose fences may still be open."""
+    found = session.execute(select(Chunk.direction, Chunk.number).where(may_be_open(run_id)))
+    return [(direction, number) for direction, number in found]
 
 
 def may_be_open(run_id: int | InstrumentedAttribute[int]) -> ColumnElement[bool]:
     """Chunks of a run that somebody worked on and nobody finished."""
-    return and_(
-        Chunk.run_id == run_id,
-        Chunk.direction == "apply",
-        Chunk.attempt > 0,
-        Chunk.state.in_(("claimed", "pending", "failed")),
-    )
+    return and_(Chunk.run_id == run_id, Chunk.attempt > 0, Chunk.state.in_(OPEN))
+
+
+def is_open(chunk: Chunk) -> bool:
+    """The same of one chunk."""
+    return chunk.attempt > 0 and chunk.state in OPEN
 
 
 def prepare_undo(engine: Engine, run_id: int) -> None:
-    """Settle, then cut one undo chunk for each chunk that changed something."""
+    """Settle, then cut one undo chunk for each chunk of which something is still changed."""
     settle(engine, run_id, engine.actor)
     with engine.database.transaction() as session:
         run = runs.get(session, run_id, lock=True)
         if run.state != State.UNDOING or run.phase != "settle":
             return
+        back = _stop_earlier_undo(session, run)
         changed = session.scalars(
             select(Chunk).where(
                 Chunk.run_id == run_id, Chunk.direction == "apply", Chunk.changed > 0
             )
         ).all()
-        for chunk in changed:
-            size = len(chunk.archives)
-            session.add(Chunk(run_id=run_id, direction="undo", number=chunk.number, items=size))
+        number = undo_chunks(session, run_id)
+        for source in changed:
+            if source.changed > back[source.number]:
+                size = sum(each["changed"] > 0 for each in source.archives)
+                chunk = Chunk(run_id=run_id, direction="undo", number=number, items=size)
+                chunk.source = source.number
+                session.add(chunk)
+                number += 1
         run.phase = "undo"
         if not run.inline:
             policy = frozen_policy(run.policy_text)
             runs.ring(session, run, database.now(session), rings=policy.writers)
+
+
+def undo_chunks(session: Session, run_id: int) -> int:
+    """How many there are, which is also the number of the next one."""
+    query = select(func.count()).select_from(Chunk)
+    found = session.scalar(query.where(Chunk.run_id == run_id, Chunk.direction == "undo"))
+    return int(found or 0)
+
+
+def _stop_earlier_undo(session: Session, run: Run) -> Counter[int | None]:
+    """Nobody goes on with it; returns how many records of each chunk it has brought back."""
+    back: Counter[int | None] = Counter()
+    for chunk in session.scalars(
+        select(Chunk).where(Chunk.run_id == run.id, Chunk.direction == "undo")
+    ):
+        back[chunk.source] += chunk.changed
+        chunk.judged_again = True
+        if chunk.state != "done":
+            chunk.state = "stopped"
+    return back

@@ -69,6 +69,8 @@ ARROWS = (
     Arrow(State.CANCELLED, State.UNDOING, "A person takes back what was done before the end."),
     Arrow(State.UNDOING, State.UNDONE, "Every record that could be restored is restored."),
     Arrow(State.UNDOING, State.PAUSED, "A person pauses the undo; its chunks are given back."),
+    Arrow(State.UNDOING, State.SUCCEEDED, "Single records are back; the rest stays changed."),
+    Arrow(State.UNDOING, State.CANCELLED, "Single records are back; the rest stays as it was."),
     Arrow(State.UNDOING, State.FAILED, "A chunk could not be restored; `resume` continues."),
 )
 

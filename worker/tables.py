@@ -82,7 +82,7 @@ class Run(Table):
     environment: Mapped[str] = mapped_column(String(32))
     state: Mapped[State] = mapped_column(String(24))
     phase: Mapped[str] = mapped_column(String(8), default="plan")
-    """plan, apply or undo: what `resume` continues after a failure."""
+    """plan, apply, settle, undo, or only (an undo of single records): what `resume` continues."""
     trigger: Mapped[str] = mapped_column(String(8))
     scheduled_for: Mapped[datetime | None]
     not_before: Mapped[datetime | None]
@@ -147,9 +147,11 @@ class Chunk(Table):
     direction: Mapped[str] = mapped_column(String(8), primary_key=True)
     """apply or undo."""
     number: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[int | None]
+    """Of an undo chunk, the number of the chunk whose records it takes back."""
     items: Mapped[int]
     payload: Mapped[bytes | None]
-    """The keys, compressed and sealed with the run's key; an undo chunk has none."""
+    """The keys, compressed and sealed with the run's key; of an undo, the one record it is for."""
     state: Mapped[str] = mapped_column(String(8), default="pending")
     """pending, claimed, done, failed, or stopped with the run."""
     attempt: Mapped[int] = mapped_column(default=0)
@@ -165,6 +167,8 @@ class Chunk(Table):
     failed: Mapped[int] = mapped_column(default=0)
     held: Mapped[int] = mapped_column(default=0)
     uncertain: Mapped[int] = mapped_column(default=0)
+    judged_again: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """A later undo judges these records anew: its conflicts count, and these no longer."""
     archives: Mapped[list[Any]] = mapped_column(default=list)
     """Name, SHA-256 and counts of every archive object the fence says was committed."""
     error: Mapped[str | None]

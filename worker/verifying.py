@@ -10,7 +10,7 @@ from worker.claims import LEASE
 from worker.engine import Engine, Work, thaw
 from worker.errors import DeadlineExceeded
 from worker.states import State
-from worker.tables import OUTCOMES, Chunk, Run
+from worker.tables import Chunk, Run
 from worker.targets.base import ArchiveRef
 
 
@@ -24,19 +24,14 @@ def verify(engine: Engine, run_id: int) -> bool:
     with engine.database.transaction() as session:
         current = runs.get(session, run_id, lock=True)
         moment = database.now(session)
-        totals = claims.totals(session, run_id)
         undo = work.policy.undo
+        current.remaining = remaining
         runs.move(
             session,
             current,
             State.SUCCEEDED,
             engine.actor,
-            detail={
-                "counts": dict(zip(OUTCOMES, totals.counts, strict=True)),
-                "remaining": remaining,
-                "digest": current.digest,
-            },
-            remaining=remaining,
+            detail=claims.succeeded(session, current),
             finished_at=moment,
             lease_until=None,
             expires_at=moment if undo == "none" else moment + undo.delta,

@@ -81,7 +81,9 @@ class Ledger:
             attempts = self._chunks.pop((row.direction, row.number), Attempts())
             self.open_claims += attempts.is_open(row, state)
             yield from attempts.compare(row, state)
-            if over.get(row.direction) and row.state != "done":
+            # What an earlier undo left undone is stopped, and a later one has done it.
+            ends = {"done", "stopped"} if row.direction == "undo" else {"done"}
+            if over.get(row.direction) and row.state not in ends:
                 yield f"is past its chunk {row.direction} {row.number}, which is {row.state}"
             if row.direction == "apply":
                 rows = _sum(rows, tuple(getattr(row, name) for name in OUTCOMES))

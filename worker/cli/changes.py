@@ -12,7 +12,7 @@ from policies.errors import TendError
 from policies.models import Policy, RecordOptions
 from worker import operations
 from worker import runs as store
-from worker.cli import context, endings, options, output, plans, working
+from worker.cli import context, endings, options, output, plans, undo_plan, working
 from worker.cli.runs import LISTED, document_of, listed, show_records, show_run
 from worker.database import Database
 from worker.engine import Engine
@@ -169,20 +169,46 @@ def resume(
 
 def undo(
     run: options.RunId,
-    reason: options.Reason,
+    reason: options.Reason = "",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what would return; write nothing.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="KEY", help="Only this record; may be repeated."),
+    ] = None,
     wait: options.Wait = False,
     inline: options.Inline = False,
     on_behalf_of: options.OnBehalfOf = None,
     as_json: options.Json = False,
 ) -> None:
-    """Restore what a run changed and nobody has touched since; pauses the policy's schedule."""
+    """Restore what a run changed and nobody has touched since; pauses the policy's schedule.
+
+    Needs --reason, unless --plan only asks what would return.
+    """
+    if plan:
+        _show_undo_plan(run, only, as_json=as_json)
+        return
     person = context.person(reason, on_behalf_of)
     with desk_of(person, inline=inline, wait=wait, as_json=as_json) as desk:
         run_id = store.parse_id(run)
         desk.reach(run_id)
-        operations.undo(desk.database, run_id, person, inline=inline)
+        selection = undo_plan.selected(desk.settings, desk.database, run_id, only)
+        operations.undo(desk.database, run_id, person, inline=inline, only=selection)
         desk.go_on(run_id)
         _finish_undo(desk, run_id)
+
+
+def _show_undo_plan(run: str, only: list[str] | None, *, as_json: bool) -> None:
+    settings = context.load_settings()
+    run_id = store.parse_id(run)
+    limit = None if as_json else LISTED
+    with context.control(settings) as database:
+        document = undo_plan.document(settings, database, run_id, only, limit)
+    if as_json:
+        output.print_json(document)
+    else:
+        undo_plan.show(output.console(), document)
 
 
 def cancel(

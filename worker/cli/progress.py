@@ -38,8 +38,9 @@ def glance(database: Database, run_id: int) -> Glance:
     with database.transaction() as session:
         run = runs.get(session, run_id)
         applied = claims.totals(session, run_id)
-        if run.phase in {"settle", "undo"}:
-            done, total = claims.totals(session, run_id, "undo").total, applied.changed
+        if run.phase in {"settle", "undo", "only"}:
+            done = claims.totals(session, run_id, "undo").total
+            total = done + 1 if run.phase == "only" else applied.changed
         else:
             done, total = applied.total, run.planned
         return Glance(run_id, State(run.state), done, total, _waits_for(session, run))

@@ -30,7 +30,7 @@ class Address:
     @property
     def readings(self) -> list[Any]:
         """Every key that the id may stand for; the parts of a composite one have commas between."""
-        return _readings(self.id)
+        return readings(self.id)
 
 
 def parse(text: str, known: Collection[str]) -> Address:
@@ -67,12 +67,13 @@ def kind_of(key: Any) -> str:
             return type(key).__name__
 
 
-def _readings(text: str) -> list[Any]:
+def readings(text: str) -> list[Any]:
+    """Every key that a typed one may stand for, the likeliest first."""
     found: list[Any] = [text]
     if _INTEGER.fullmatch(text):
         found.insert(0, int(text))
     if _OBJECT_ID.fullmatch(text):
         found.insert(0, ObjectId(text))
     if "," in text:
-        found.append([_readings(part)[0] for part in text.split(",")])
+        found.append([readings(part)[0] for part in text.split(",")])
     return found

@@ -12,6 +12,7 @@ import bson
 from sqlalchemy import func, select
 
 from policies.errors import TendError
+from worker import objects
 from worker.applying import KEYS
 from worker.archive import ArchiveStore
 from worker.audit.entries import stamp
@@ -22,6 +23,7 @@ from worker.logs import safe_text
 from worker.planner import payload_name
 from worker.tables import Chunk, Run
 from worker.targets.base import ArchiveRef, RecordOutcome
+from worker.targets.record_key import same
 from worker.waiting import waiting_for
 
 Document = dict[str, Any]
@@ -90,7 +92,7 @@ def archive_objects(store: Store, number: int) -> Iterator[tuple[RunKey, Archive
         return
     key = store.keyring.unwrap(run.key)
     for chunk in _chunks(store.database, number, "apply"):
-        yield from ((key, _ref(archive)) for archive in chunk.archives)
+        yield from ((key, ref) for ref in objects.every(chunk))
 
 
 def _destroyed(store: Store, place: str) -> int:
@@ -117,7 +119,7 @@ def _in_run(
         if not any(needle in payload for needle in needles):
             continue
         for position, planned in enumerate(bson.decode(payload, KEYS)["keys"]):
-            if any(_same(planned, wanted) for wanted in keys):
+            if any(same(planned, wanted) for wanted in keys):
                 outcome = _outcome(store, run, key, chunk, position, planned)
                 kind = {"key_type": kind_of(planned), "waiting_for": waits}
                 yield {**_of_run(run), **kind, **outcome}
@@ -128,10 +130,10 @@ def _outcome(
 ) -> Document:
     """What became of a planned record: its batch's archive object knows."""
     found = None
-    ref = _object_at(chunk, position)
+    ref = objects.at(chunk, position)
     if ref is not None:
         records = store.archive.read(key, ref)
-        found = next((record for record in records if _same(record.key, planned)), None)
+        found = next((record for record in records if same(record.key, planned)), None)
     if found is None:
         return {"outcome": "planned", "code": None, "wrote": None, "undo": None}
     return {
@@ -150,35 +152,19 @@ def _in_a_word(record: RecordOutcome) -> str:
 
 
 def _undone(store: Store, run: Run, key: RunKey, number: int, planned: Any) -> str | None:
-    """`restored` or `conflict`, if an undo has come as far as this record."""
-    for chunk in _chunks(store.database, run.id, "undo", number):
-        for archive in chunk.archives:
-            for record in store.archive.read(key, _ref(archive)):
-                if _same(record.key, planned):
-                    return record.outcome
-    return None
+    """`restored` or `conflict`, as the last undo that came as far as this record left it."""
+    last = None
+    for chunk in _chunks(store.database, run.id, "undo"):
+        for ref in objects.every(chunk) if chunk.source == number else ():
+            for record in store.archive.read(key, ref):
+                if same(record.key, planned):
+                    last = record.outcome
+    return last
 
 
-def _object_at(chunk: Chunk, position: int) -> ArchiveRef | None:
-    """The archive object of the batch in which this item of the chunk was."""
-    end = 0
-    for archive in chunk.archives:
-        end += archive["changed"] + archive["others"]
-        if position < end:
-            return _ref(archive)
-    return None
-
-
-def _ref(archive: Document) -> ArchiveRef:
-    return ArchiveRef(archive["name"], archive["sha256"], archive["size"])
-
-
-def _chunks(
-    db: Database, run_id: int, direction: str, number: int | None = None
-) -> Iterator[Chunk]:
+def _chunks(db: Database, run_id: int, direction: str) -> Iterator[Chunk]:
     """One at a time, each in a transaction of its own: decrypting is too slow for one."""
-    after = -1 if number is None else number - 1
-    last = number
+    after = -1
     while True:
         query = (
             select(Chunk)
@@ -188,7 +174,7 @@ def _chunks(
         )
         with db.transaction() as session:
             chunk = session.scalars(query).first()
-        if chunk is None or (last is not None and chunk.number > last):
+        if chunk is None:
             return
         yield chunk
         after = chunk.number
@@ -215,8 +201,3 @@ def _needles(key: Any) -> Iterator[bytes]:
         yield bson.encode({"": float(key)})[6:-1]
     else:
         yield bson.encode({"": key})[6:-1]
-
-
-def _same(left: Any, right: Any) -> bool:
-    """Equal as keys are: 5 and 5.0 are one, True and 1 are not."""
-    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)

@@ -25,6 +25,7 @@ from worker.explain import past
 from worker.explain.past import Past, Store
 from worker.registry import frozen_policy
 from worker.tables import Run
+from worker.targets.record_key import same
 
 MANY = 60
 
@@ -186,7 +187,7 @@ def test_a_number_is_recognized_however_a_plan_holds_it(key: int) -> None:
     for held in (key, bson.Int64(key), float(key)):
         payload = bson.encode({"keys": [held]})
         assert any(needle in payload for needle in needles)
-        assert past._same(held, key)  # noqa: SLF001 - the same
+        assert same(held, key)
 
 
 def test_what_was_removed_from_a_record_or_moved_away_is_told(scenario: Scenario) -> None:
