@@ -12,6 +12,7 @@ from worker import approval, database, operations, runs
 from worker.asking import COMMANDS, INSTEAD
 from worker.errors import ForbiddenArrow
 from worker.keys import RunKey
+from worker.picking import Selection
 from worker.registry import frozen_policy
 from worker.states import State
 from worker.tables import Entry, Run
@@ -34,6 +35,9 @@ HOW: dict[str, Callable[[Scenario, Run], object]] = {
     ),
     "undo": lambda scenario, run: operations.undo(
         scenario.engine.database, run.id, TESTER, inline=True
+    ),
+    "undo --only": lambda scenario, run: operations.undo(
+        scenario.engine.database, run.id, TESTER, inline=True, only=Selection((), 0)
     ),
 }
 

@@ -76,6 +76,11 @@ def test_the_keys_of_a_plan_are_documented(tend: Tend) -> None:
         assert f"`{key}`" in section("JSON of a plan")
 
 
+def test_the_keys_of_an_undos_plan_are_documented(tend: Tend) -> None:
+    tend.json("run", "text-dates", "--reason", "x", "--inline")
+    assert keys_of("JSON of an undo's plan") == set(tend.json("undo", "r-1", "--plan"))
+
+
 def test_the_keys_of_a_policy_are_documented(tend: Tend) -> None:
     shown = tend.json("policies", "show", "text-dates")
     documented = section("JSON of policies")
