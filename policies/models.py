@@ -125,7 +125,7 @@ class Policy(Vocabulary):
     batch: Batch = Batch()
     chunk: Annotated[StrictInt, Field(ge=1, le=50_000)] = 10_000
     writers: Annotated[StrictInt, Field(ge=1, le=32)] = 2
-    approval: Literal["none", "required"] = "none"
+    approval: Literal["anomaly", "required", "none"] = "anomaly"
     undo: Duration | Literal["none"]
     plan_expires: Duration = Field(default="24h", validate_default=True)
 

@@ -13,11 +13,11 @@ from sqlalchemy import and_, false, or_, select, update
 from sqlalchemy.orm import Session
 
 from policies.models import Policy
-from worker import database, four_eyes, stops
+from worker import anomaly, database, four_eyes, stops
 from worker.audit import entries
 from worker.errors import ForbiddenArrow, UnknownRun
 from worker.identity import Actor
-from worker.registry import frozen_policy
+from worker.registry import frozen_policy, job_of
 from worker.states import ALLOWED, BUSY, UNFINISHED, State
 from worker.tables import Doorbell, Run
 
@@ -142,10 +142,19 @@ def move(
 
 def go_on(session: Session, run: Run, actor: Actor, policy: Policy) -> None:
     """From `planned`: to the approver if one is asked for, else to the change."""
-    if policy.approval == "required":
-        park(session, run, actor, "its policy says `approval: required`")
+    cause = _why_another_person(session, run, policy)
+    if cause is not None:
+        park(session, run, actor, cause)
     else:
         begin(session, run, actor, policy)
+
+
+def _why_another_person(session: Session, run: Run, policy: Policy) -> str | None:
+    """A person who asks has read the plan; what the schedule began, nobody has."""
+    if policy.approval == "required":
+        return "its policy says `approval: required`"
+    is_exempt = policy.approval == "none" or run.asked_by or job_of(policy).security
+    return None if is_exempt else anomaly.cause(session, run, policy.guards.max_records)
 
 
 def park(session: Session, run: Run, actor: Actor, cause: str) -> None:
