@@ -18,6 +18,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "show": Role.VIEWER,
         "explain": Role.VIEWER,
         "status": Role.VIEWER,
+        "report retention": Role.VIEWER,
         "audit list": Role.VIEWER,
         "audit verify": Role.VIEWER,
         "doctor": Role.VIEWER,

@@ -20,7 +20,7 @@ from worker.states import UNFINISHED, State
 from worker.switches import next_fire, state_of
 from worker.tables import Run, Switch
 from worker.targets.base import Target
-from worker.targets.kinds import KINDS, kind_of
+from worker.targets.kinds import KINDS, TargetKind, kind_of
 
 Document = dict[str, Any]
 
@@ -112,7 +112,7 @@ def _count(
     if kind is None:
         return _unknown(None)
     if kind not in targets:
-        return _unknown(KINDS[kind].unset)
+        return _without_target(KINDS[kind], is_looking=bool(targets))
     try:
         source = overdue.Source(targets[kind], policy, now)
         counted = overdue.overdue(source, seconds, ENOUGH)
@@ -131,6 +131,13 @@ def _count(
         },
         "problem": None,
     }
+
+
+def _without_target(kind: TargetKind, *, is_looking: bool) -> Document:
+    """A site that has another kind of database lacks nothing; one without any is not set up."""
+    if not is_looking:
+        return _unknown(kind.unset)
+    return {"state": "no_target", "next_fire": None, **_unknown(None)}
 
 
 def _unknown(problem: str | None) -> Document:

@@ -1,7 +1,5 @@
 """`tend status`: the policies, what is overdue, the processes and the runs under way."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -13,9 +11,7 @@ from worker.cli import context, options, output
 from worker.cli.output import heading, length, moment
 from worker.console import readiness
 from worker.engine import system_clock
-from worker.settings import Settings
-from worker.targets.base import Target
-from worker.targets.kinds import KINDS
+from worker.targets.kinds import opened_to_look
 
 Document = dict[str, Any]
 
@@ -27,7 +23,7 @@ def status(as_json: options.Json = False) -> None:
     """
     settings = context.load_settings()
     policies = [loaded.policy for loaded in context.load_policies(settings)]
-    with context.control(settings) as database, _targets(settings) as targets:
+    with context.control(settings) as database, opened_to_look(settings) as targets:
         rows = looked_at.policies(database, policies, targets, system_clock())
         processes = readiness.examine(database)
         with database.transaction() as session:
@@ -41,17 +37,6 @@ def status(as_json: options.Json = False) -> None:
         output.print_json(document)
     else:
         _show(output.console(), settings.env, document)
-
-
-@contextmanager
-def _targets(settings: Settings) -> Iterator[dict[str, Target]]:
-    """Each kind of target of which there is one, for looking alone."""
-    with ExitStack() as opened:
-        yield {
-            name: opened.enter_context(closing(kind.open_to_look(settings)))
-            for name, kind in KINDS.items()
-            if kind.is_set(settings)
-        }
 
 
 def _show(out: Console, environment: str, document: Document) -> None:
@@ -75,17 +60,18 @@ def _row(row: Document) -> tuple[str, ...]:
     changed = " (text changed since it was enabled)" if row["changed_since_enabled"] else ""
     return (
         row["policy"],
-        row["state"] + changed,
-        _count(row["overdue"]),
+        row["state"].replace("_", " ") + changed,
+        _count(row),
         _oldest(row["overdue"]),
         _last(row),
         moment(row["next_fire"]) or "",
     )
 
 
-def _count(overdue: Document | None) -> str:
+def _count(row: Document) -> str:
+    overdue = row["overdue"]
     if overdue is None:
-        return "not known"
+        return "not known" if row["problem"] else ""
     return f"at least {overdue['count']:,}" if overdue["at_least"] else f"{overdue['count']:,}"
 
 

@@ -1,6 +1,7 @@
 """The kinds of target, the settings that each is opened from, and opening them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -95,3 +96,14 @@ def kind_of(policy: Policy) -> str | None:
 def open_targets(settings: Settings) -> dict[str, Target]:
     """A target of each kind whose URL is set; raises `SettingError` when none is."""
     return {name: kind.open(settings) for name, kind in kinds_set(settings).items()}
+
+
+@contextmanager
+def opened_to_look(settings: Settings) -> Iterator[Mapping[str, Target]]:
+    """A target of each kind whose URL is set, for questions alone."""
+    with ExitStack() as opened:
+        yield {
+            name: opened.enter_context(closing(kind.open_to_look(settings)))
+            for name, kind in KINDS.items()
+            if kind.is_set(settings)
+        }

@@ -36,3 +36,9 @@ def test_the_keys_of_a_status_are_documented(tend: Tend) -> None:
     assert told["runs"]
     for key in nested_keys({**told, "runs": []}):
         assert f"`{key}`" in section(PAGE, "JSON of a status"), key
+
+
+def test_the_keys_of_a_report_are_documented(tend: Tend) -> None:
+    tend.old_sales(3)
+    for key in nested_keys(tend.json("report", "retention", "--policy", "sales-retention")):
+        assert f"`{key}`" in section(PAGE, "JSON of a report"), key

@@ -1,5 +1,6 @@
 """`tend status`: what a person reads at a glance, and that it always ends well."""
 
+import re
 import time
 
 from tests.worker.cli.conftest import Tend
@@ -15,7 +16,7 @@ def test_a_person_sees_what_is_overdue_and_since_when(tend: Tend) -> None:
     tend.old_sales(3)
     told = tend("status")
     assert told.code == 0
-    assert told.out.splitlines()[0] == "[development] 6 policies, 0 enabled"
+    assert told.out.splitlines()[0].endswith(" policies, 0 enabled")
     (row,) = [line for line in lines(told.out) if line.startswith("sales-retention ")]
     assert row.startswith("sales-retention observing 3 3000d 0h never 20")
 
@@ -51,14 +52,27 @@ def test_with_the_target_away_it_still_ends_well_and_soon(tend: Tend) -> None:
     began = time.monotonic()
     rows = tend.json("status")["policies"]
     assert time.monotonic() - began < 15
-    assert all("does not answer" in row["problem"] or "no answer" in row["problem"] for row in rows)
+    asked = [row for row in rows if row["state"] != "no_target"]
+    assert len(asked) > 5
+    assert all(re.search("does not answer|no answer", row["problem"]) for row in asked)
 
 
 def test_without_any_target_every_row_says_which_setting_is_missing(tend: Tend) -> None:
     for name in ("TEND_MONGO_URL", "TEND_MONGO_READ_URL"):
         tend.patch.delenv(name)
     rows = tend.json("status")["policies"]
-    assert {row["problem"].partition(":")[0] for row in rows} == {"TEND_MONGO_URL is not set"}
+    assert {row["problem"].partition(":")[0] for row in rows} == {
+        "TEND_MONGO_URL is not set",
+        "TEND_SQL_URL is not set",
+    }
+
+
+def test_a_policy_for_a_database_that_the_site_has_not_is_no_problem(tend: Tend) -> None:
+    rows = {row["policy"]: row for row in tend.json("status")["policies"]}
+    row = rows["negative-stock"]
+    assert (row["state"], row["overdue"], row["problem"]) == ("no_target", None, None)
+    (line,) = [line for line in lines(tend("status").out) if line.startswith("negative-stock")]
+    assert line == "negative-stock no target never"
 
 
 def test_without_a_control_database_there_is_no_status(tend: Tend) -> None:
