@@ -16,6 +16,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "policies show": Role.VIEWER,
         "runs": Role.VIEWER,
         "show": Role.VIEWER,
+        "watch": Role.VIEWER,
         "explain": Role.VIEWER,
         "status": Role.VIEWER,
         "report retention": Role.VIEWER,

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from worker import claims, runs, stops
 from worker.cli import output
+from worker.cli.pace import Pace
 from worker.database import Database
 from worker.registry import frozen_policy
 from worker.states import State
@@ -73,6 +74,7 @@ class Display:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("", total=None)
+        self._pace = Pace()
         self._last: tuple[State, str | None] | None = None
         self._line_at = 0.0
 
@@ -89,13 +91,15 @@ class Display:
         self._bar.stop()
 
     def show(self, seen: Glance) -> None:
+        self._pace.note(seen.state, seen.done, time.monotonic())
+        pace = self._pace.words(seen.total - seen.done)
         if not self._bar.disable:
-            total = seen.total or None
-            self._bar.update(self._task, description=seen.words, completed=seen.done, total=total)
+            total, words = seen.total or None, f"{seen.words}{pace}"
+            self._bar.update(self._task, description=words, completed=seen.done, total=total)
             return
         is_news = self._last != (seen.state, seen.waits_for)
         if is_news or time.monotonic() - self._line_at > _LINE_SECONDS:
             counts = f", {seen.done:,} of {seen.total:,}" if seen.total else ""
-            output.say(f"{seen.words}{counts}")
+            output.say(f"{seen.words}{counts}{pace}")
             self._last = (seen.state, seen.waits_for)
             self._line_at = time.monotonic()
