@@ -15,7 +15,8 @@ import structlog
 from bson.codec_options import CodecOptions, DatetimeConversion
 
 from jobs.base import ApplyContext, Item, Outcomes
-from worker import claims, guards, runs, undoing
+from policies.selectors import Selector
+from worker import claims, guards, holds, runs, undoing
 from worker.claims import Claim
 from worker.engine import Engine, Work, thaw
 from worker.errors import (
@@ -113,40 +114,63 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
     work, chunk = _load(engine, claim)
     largest = 1 if claim.direction == "undo" else work.policy.batch.records
     progress.size = largest
-    with engine.target_of(work.options).fence(
-        claim.fence,
-        work.options.collection,
-        work.as_of,
-        work.policy.batch.bytes,
-        _archiver(engine, work, claim),
-        _origin(engine, work, claim),
-    ) as fence:
+    with _fence(engine, work, claim) as fence:
         progress.batches = fence.take(claim.attempt)
         progress.is_known = True
         step = _step(engine, work, claim, chunk)
         if claim.direction == "apply":
             _look_again(engine, work)
         while True:
-            changed = claims.progress(engine.database, claim, progress.batches)
-            if changed is None or engine.draining.is_set():
+            leave = claims.progress(engine.database, claim, progress.batches)
+            if leave is None or engine.draining.is_set():
                 break
             if progress.cursor == claim.items:
                 claims.finish(engine.database, claim, progress.batches, engine.actor)
                 return True
             end = min(progress.cursor + progress.size, claim.items)
             if claim.direction == "apply":
-                guards.check_batch(work.guards, changed, end - progress.cursor)
-            _one_batch(fence, progress, end, step, largest)
+                guards.check_batch(work.guards, leave.changed, end - progress.cursor)
+            held = holds.protected(engine, work, leave.holds)
+            _one_batch(fence, progress, end, step, largest, held)
             _rest(engine, work, claim, progress)
     claims.release(engine.database, claim, progress.known, engine.actor)
     return False
 
 
-def _one_batch(fence: Fence, progress: Progress, end: int, step: Step, largest: int) -> None:
+def end_attempt(engine: Engine, claim: Claim) -> None:
+    """Take the place of an attempt that lost its worker, and give the chunk back untouched.
+
+    After this nothing of that attempt commits.
+    """
+    work, _ = _load(engine, claim)
+    with _fence(engine, work, claim) as fence:
+        batches = fence.take(claim.attempt)
+    claims.release(engine.database, claim, batches, engine.actor)
+
+
+def _fence(engine: Engine, work: Work, claim: Claim) -> Fence:
+    return engine.target_of(work.options).fence(
+        claim.fence,
+        work.options.collection,
+        work.as_of,
+        work.policy.batch.bytes,
+        _archiver(engine, work, claim),
+        _origin(engine, work, claim),
+    )
+
+
+def _one_batch(
+    fence: Fence,
+    progress: Progress,
+    end: int,
+    step: Step,
+    largest: int,
+    held: Selector | None,
+) -> None:
     """One batch; one that is too large or too slow is tried again at half its size."""
     start = progress.cursor
     try:
-        record = fence.batch(progress.number, (start, end), partial(step, start, end))
+        record = fence.batch(progress.number, (start, end), partial(step, start, end), held)
     except (BatchTooLarge, DeadlineExceeded):
         if progress.size == 1:
             raise

@@ -4,6 +4,7 @@ import gc
 import os
 import socket
 
+from policies.subjects import load_subjects
 from worker import identity, migrate
 from worker.archive import ArchiveStore
 from worker.database import Database
@@ -39,6 +40,7 @@ def open_engine(
         targets=open_targets(settings),
         archive=archive,
         keyring=keyring,
+        subjects=load_subjects(settings.policy_directories),
         actor=actor or identity.service("worker"),
         worker=f"{socket.gethostname()}/{os.getpid()}",
         is_inline=inline,

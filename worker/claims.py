@@ -12,10 +12,11 @@ from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from jobs.base import Outcomes
-from worker import database, runs, stops
+from worker import database, holds, runs, stops
 from worker.audit import entries
 from worker.database import Database
 from worker.errors import ClaimLost
+from worker.holds import Standing
 from worker.identity import Actor
 from worker.registry import frozen_policy
 from worker.states import State
@@ -68,24 +69,52 @@ def claim(db: Database, run_id: int, worker: str, actor: Actor) -> Claim | None:
                 _poisonous(session, run, chunk, actor)
                 return None
             chunk.rescues += 1
-        chunk.state = "claimed"
-        chunk.attempt += 1
-        chunk.claimed_by = worker
-        chunk.lease_until = database.now(session) + LEASE
-        entries.append(
-            session, "chunk_intent", actor, run=run, detail={**_name(chunk), "items": chunk.items}
-        )
-        return Claim(
-            run.id, run.token, chunk.direction, chunk.number, chunk.attempt, chunk.items, worker
-        )
+        return _claimed(session, run, chunk, worker, actor)
 
 
-def progress(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> int | None:
+def take_over(db: Database, lost: Chunk, worker: str, actor: Actor) -> Claim | None:
+    """Claim a chunk whose lease ended, to end its attempt and release it at once.
+
+    None if its worker came back, or somebody else has taken it over.
+    """
+    with db.transaction() as session:
+        run = runs.get(session, lost.run_id, lock=True)
+        key = (lost.run_id, lost.direction, lost.number)
+        chunk = session.get_one(Chunk, key, with_for_update=True, populate_existing=True)
+        ended = chunk.lease_until is not None and chunk.lease_until < database.now(session)
+        if chunk.state != "claimed" or chunk.attempt != lost.attempt or not ended:
+            return None
+        record_outcome(session, run, chunk, actor, "lost")
+        return _claimed(session, run, chunk, worker, actor)
+
+
+def _claimed(session: Session, run: Run, chunk: Chunk, worker: str, actor: Actor) -> Claim:
+    chunk.state = "claimed"
+    chunk.attempt += 1
+    chunk.claimed_by = worker
+    chunk.lease_until = database.now(session) + LEASE
+    entries.append(
+        session, "chunk_intent", actor, run=run, detail={**_name(chunk), "items": chunk.items}
+    )
+    return Claim(
+        run.id, run.token, chunk.direction, chunk.number, chunk.attempt, chunk.items, worker
+    )
+
+
+@dataclass(frozen=True)
+class Leave:
+    """A chunk may go on: what its next batch has to know of the control database."""
+
+    changed: int
+    """Records that the run has changed so far."""
+    holds: Standing
+
+
+def progress(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> Leave | None:
     """Record what the fence says was committed and renew the lease.
 
-    Returns how many records the run has changed so far, or None when nothing more may be
-    changed now: the run ended or something stops it. Raises `ClaimLost` when another attempt
-    owns the chunk.
+    Returns None when nothing more may be changed now: the run ended or something stops it.
+    Raises `ClaimLost` when another attempt owns the chunk.
     """
     with db.transaction() as session:
         chunk = _held(session, claim)
@@ -97,7 +126,9 @@ def progress(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> in
         ).one()
         if state != WORKING[claim.direction] or stops.standing(session, frozen_policy(text)):
             return None
-        return totals(session, claim.run_id, claim.direction).changed
+        stands = holds.standing(session)
+        chunk.holds_seen = stands.seen
+        return Leave(totals(session, claim.run_id, claim.direction).changed, stands)
 
 
 def finish(db: Database, claim: Claim, batches: tuple[BatchRecord, ...], actor: Actor) -> None:

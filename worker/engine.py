@@ -9,6 +9,7 @@ from typing import cast
 from jobs.base import Job
 from policies.models import Guards, Policy, RecordOptions
 from policies.selectors import Selector
+from policies.subjects import Subjects
 from worker import guards
 from worker.archive import ArchiveStore
 from worker.database import Database
@@ -37,6 +38,8 @@ class Engine:
     keyring: Keyring
     actor: Actor
     worker: str
+    subjects: Subjects
+    """Which fields legal holds look at; while one stands, only what is declared here changes."""
     is_inline: bool = False
     """True in a command line's `--inline`: it alone works on runs of that kind."""
     clock: Callable[[], datetime] = system_clock

@@ -173,6 +173,30 @@ class GuardRefused(TendError):
     exit_code = 3
 
 
+class HoldUndeclared(TendError):
+    """A hold stands, and nobody said what it means for this collection."""
+
+    code = "hold_undeclared"
+
+
+class HoldUnknown(UsageError):
+    """There is no such case."""
+
+    code = "hold_unknown"
+
+
+class BatchesAtWork(TendError):
+    """A batch that began before a hold did not end in time."""
+
+    code = "batches_at_work"
+
+
+class HoldMatchesNothing(TendError):
+    """No record belongs to the subject of a new hold, which was most likely mistyped."""
+
+    code = "hold_matches_nothing"
+
+
 class Draining(TendError):
     """This process was asked to stop; what it was at is given back."""
 

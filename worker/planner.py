@@ -22,8 +22,8 @@ from sqlalchemy.orm import Session
 
 from jobs.base import Item, PlanContext
 from policies.errors import TendError
-from policies.selectors import AllOf, cutoffs
-from worker import claims, database, guards, runs
+from policies.selectors import AllOf, Selector, cutoffs
+from worker import claims, database, guards, holds, runs
 from worker.claims import LEASE
 from worker.engine import Engine, Work, thaw
 from worker.errors import ClaimLost, DeadlineExceeded, Draining
@@ -82,7 +82,9 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
     target.ping()
     if work.options.quarantines:
         target.check_quarantine(work.options.collection)
-    context = PlanContext(work.as_of, target.reader(work.options.collection, work.as_of, scan=scan))
+    held = holds.protected_now(engine, work)
+    reader = target.reader(work.options.collection, work.as_of, scan=scan, held=held)
+    context = PlanContext(work.as_of, reader)
     found = work.job.plan(context, work.policy, work.selector)
     with _lease_kept(engine, run), ThreadPoolExecutor(1) as beside:
         counting = beside.submit(target.population, work.options.collection)
@@ -96,6 +98,7 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
             verdict.as_json()
             for verdict in guards.judge(work.policy.guards, survey.planned, population)
         ],
+        "held": _held(engine, work, held),
         "warnings": _warnings(engine, work),
         "estimate": _estimate(engine, work, survey.planned),
         "seconds": round(time.monotonic() - started, 3),
@@ -240,6 +243,18 @@ def _warnings(engine: Engine, work: Work) -> list[dict[str, Any]]:
         if count:
             found.append({"records": count, "say": warning.say})
     return found
+
+
+def _held(engine: Engine, work: Work, held: Selector | None) -> int | None:
+    """How many records the plan leaves out for legal holds; None if they take long to count."""
+    if held is None:
+        return 0
+    target = engine.target_of(work.options)
+    wanted = AllOf(all=(work.selector, held))
+    try:
+        return target.count(work.options.collection, wanted, work.as_of)
+    except DeadlineExceeded:
+        return None
 
 
 def _estimate(engine: Engine, work: Work, planned: int) -> dict[str, Any]:

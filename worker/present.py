@@ -113,6 +113,7 @@ def left_in_words(document: Document) -> list[str]:
     remaining = document["remaining"] or {}
     causes = {
         "failed": "failed: the job cannot change them",
+        "held": "under a legal hold",
         "changed_since": "changed since the plan and match again",
         "not_planned": "not in the plan: beyond its limit, or new since",
     }

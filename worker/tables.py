@@ -169,6 +169,8 @@ class Chunk(Table):
     uncertain: Mapped[int] = mapped_column(default=0)
     judged_again: Mapped[bool] = mapped_column(default=False, server_default=false())
     """A later undo judges these records anew: its conflicts count, and these no longer."""
+    holds_seen: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """The latest hold that the batch at work was compiled with."""
     archives: Mapped[list[Any]] = mapped_column(default=list)
     """Name, SHA-256 and counts of every archive object the fence says was committed."""
     error: Mapped[str | None]
@@ -237,6 +239,39 @@ class Token(Table):
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
     revoked_by: Mapped[str | None]
+
+
+class Hold(Table):
+    """A legal hold on one subject; releasing it keeps the row."""
+
+    __tablename__ = "holds"
+    __table_args__ = (
+        Index(
+            "ix_holds_standing",
+            "case",
+            "subject",
+            "value",
+            unique=True,
+            sqlite_where=text("released_at IS NULL"),
+            postgresql_where=text("released_at IS NULL"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(64))
+    """A name of `holds/subjects.yaml`, such as userId."""
+    value: Mapped[str] = mapped_column(String(256))
+    salt: Mapped[bytes]
+    """Keys the digest under which entries name `value`."""
+    anticipatory: Mapped[bool]
+    actor: Mapped[str]
+    reason: Mapped[str]
+    at: Mapped[datetime]
+    released_by: Mapped[str | None]
+    release_reason: Mapped[str | None]
+    released_at: Mapped[datetime | None]
 
 
 class ScheduleCursor(Table):

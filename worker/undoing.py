@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import bson
 from sqlalchemy import select
 
-from worker import objects, settling
+from worker import holds, objects, settling
 from worker.archive import ArchiveStore
 from worker.engine import Engine, thaw
 from worker.keys import RunKey
@@ -77,7 +77,8 @@ def preview(engine: Engine, run: Run, picked: Sequence[Picked]) -> Iterator[Reco
     An undo that is asked for now does exactly this, unless somebody writes meanwhile.
     """
     work = thaw(run, engine.keyring)
-    judge = engine.target_of_run(run).judge(work.options.collection)
+    held = holds.protected_now(engine, work)
+    judge = engine.target_of_run(run).judge(work.options.collection, work.as_of, held)
     for each in _shares(engine, work.key, run, picked):
         for place in range(len(each.objects)):
             yield from judge.judge(each.records(engine.archive, work.key, place, place + 1))

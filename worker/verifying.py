@@ -5,7 +5,9 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from worker import claims, database, runs
+from policies.selectors import AllOf
+from policies.subjects import spared
+from worker import claims, database, holds, runs
 from worker.claims import LEASE
 from worker.engine import Engine, Work, thaw
 from worker.errors import DeadlineExceeded
@@ -54,13 +56,15 @@ def _claim(engine: Engine, run_id: int) -> Run | None:
 
 
 def _remaining(engine: Engine, work: Work) -> dict[str, Any]:
-    """`total`, and of it what failed, what changed since the plan, and what no plan had.
+    """`total`, and of it what is held, failed, changed since the plan, and what no plan had.
 
     A total that takes too long to count is `at_least` what can be explained.
     """
     collection = work.options.collection
     target = engine.target_of(work.options)
-    left = {"failed": 0, "changed_since": 0}
+    held = holds.protected_now(engine, work)
+    free = spared(work.selector, held)
+    left = {"held": 0, "failed": 0, "changed_since": 0}
     with engine.database.transaction() as session:
         archives = _with_exceptions(session, work.run.id)
     for ref in archives:
@@ -70,13 +74,16 @@ def _remaining(engine: Engine, work: Work) -> dict[str, Any]:
                 keys[record.outcome].append(record.key)
         for outcome, those in keys.items():
             if those:
-                left[outcome] += target.count_of(collection, work.selector, work.as_of, those)
-    explained = sum(left.values())
+                left[outcome] += target.count_of(collection, free, work.as_of, those)
     try:
+        if held is not None:
+            kept = AllOf(all=(work.selector, held))
+            left["held"] = target.count(collection, kept, work.as_of)
         total = target.count(collection, work.selector, work.as_of)
     except DeadlineExceeded:
+        explained = sum(left.values())
         return {"total": explained, "at_least": True, **left, "not_planned": None}
-    return {"total": total, "at_least": False, **left, "not_planned": total - explained}
+    return {"total": total, "at_least": False, **left, "not_planned": total - sum(left.values())}
 
 
 def _with_exceptions(session: Session, run_id: int) -> list[ArchiveRef]:

@@ -36,6 +36,32 @@ def upgrade() -> None:
         batch_op.create_index("ix_entries_run_id", ["run_id"], unique=False)
 
     op.create_table(
+        "holds",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("case", sa.String(length=64), nullable=False),
+        sa.Column("subject", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.String(length=256), nullable=False),
+        sa.Column("salt", sa.LargeBinary(), nullable=False),
+        sa.Column("anticipatory", sa.Boolean(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("released_by", sa.String(), nullable=True),
+        sa.Column("release_reason", sa.String(), nullable=True),
+        sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_holds")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("holds", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_holds_standing",
+            ["case", "subject", "value"],
+            unique=True,
+            sqlite_where=sa.text("released_at IS NULL"),
+            postgresql_where=sa.text("released_at IS NULL"),
+        )
+
+    op.create_table(
         "processes",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(length=12), nullable=False),
@@ -159,6 +185,7 @@ def upgrade() -> None:
         sa.Column("held", sa.Integer(), nullable=False),
         sa.Column("uncertain", sa.Integer(), nullable=False),
         sa.Column("judged_again", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("holds_seen", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("archives", sa.JSON(), nullable=False),
         sa.Column("error", sa.String(), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
@@ -187,6 +214,14 @@ def downgrade() -> None:
 
     op.drop_table("runs")
     op.drop_table("processes")
+    with op.batch_alter_table("holds", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_holds_standing",
+            sqlite_where=sa.text("released_at IS NULL"),
+            postgresql_where=sa.text("released_at IS NULL"),
+        )
+
+    op.drop_table("holds")
     with op.batch_alter_table("entries", schema=None) as batch_op:
         batch_op.drop_index("ix_entries_run_id")
 

@@ -10,7 +10,9 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database as MongoDatabase
 from sqlalchemy import select, update
 
+import policies
 from policies.models import Policy
+from policies.subjects import load_subjects
 from worker import advance, identity, operations, runs
 from worker.archive import ArchiveStore
 from worker.audit.entries import canonical
@@ -136,6 +138,7 @@ def inline_engine(
         keyring=keyring,
         actor=identity.service("worker"),
         worker="this test",
+        subjects=load_subjects([Path(policies.__path__[0])]),
         is_inline=True,
         clock=clock,
     )

@@ -123,7 +123,7 @@ def test_a_rest_between_two_batches_ends_when_the_brake_is_pulled(
     original = claims.progress
     asked: list[int] = []
 
-    def progress(*args: Any) -> int | None:
+    def progress(*args: Any) -> claims.Leave | None:
         asked.append(1)
         if len(asked) == 3:
             pull(shop)

@@ -10,7 +10,7 @@ from pymongo import MongoClient
 
 from tests.worker.scenario import NOW, TESTER, Scenario, old, purge
 from worker import advance, applying, claims, operations
-from worker.claims import Claim
+from worker.claims import Claim, Leave
 from worker.errors import ClaimLost, TargetUnreachable
 from worker.targets.base import ArchiveRef, Fence, Images
 from worker.targets.mongo_batch import MongoBatch
@@ -121,7 +121,7 @@ def test_what_a_lost_worker_committed_is_counted_once(scenario: Scenario, run_id
     original = claims.progress
     seen: list[int] = []
 
-    def dies(db: Any, held: Claim, batches: Any) -> int | None:
+    def dies(db: Any, held: Claim, batches: Any) -> Leave | None:
         seen.append(len(batches))
         if len(batches) == 2:
             raise SystemExit("killed")
@@ -288,7 +288,7 @@ def test_settling_counts_and_records_what_only_the_fence_knew(
     original = claims.fail
     seen: list[int] = []
 
-    def breaks(db: Any, held: Claim, batches: Any) -> int | None:
+    def breaks(db: Any, held: Claim, batches: Any) -> Leave | None:
         seen.append(1)
         if len(seen) == 3:
             raise ZeroDivisionError

@@ -74,6 +74,7 @@ class Remaining(Said):
 
     total: int
     at_least: bool
+    held: int
     failed: int
     changed_since: int
     not_planned: int | None

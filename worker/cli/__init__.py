@@ -41,6 +41,7 @@ COMMANDS = {
     "cancel": Command("changes:cancel", "End a run; what it changed so far stays changed."),
     "undo": Command("changes:undo", "Take a run back from its archive; conflicts are left."),
     "brake": Command("brake:app", "Stop all change, or one policy's, and let it go on again."),
+    "hold": Command("hold:app", "Protect a subject's records from every purge and repair."),
     "enable": Command("policies:enable", "Let a policy's schedule change data."),
     "disable": Command("policies:disable", "Let a policy's schedule only plan and report."),
     "audit": Command("audit:app", "List audit entries, or verify that none was altered."),

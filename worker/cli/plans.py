@@ -108,6 +108,7 @@ def show_plan(out: Console, run: present.Document, plan: present.Document) -> No
             ("oldest", moment(plan["oldest"])),
             ("newest", moment(plan["newest"])),
             *_narrowed(plan["narrowing"]),
+            *_held(plan["held"]),
             *(("will fail", f"{count:,} {code}") for code, count in plan["will_fail"].items()),
             *(
                 ("quarantine", f"{count:,} {code}")
@@ -135,6 +136,13 @@ def _records(run: present.Document, plan: present.Document) -> str:
     """How many of how many; a population that takes too long is not counted to its end."""
     least, most = ("", "") if plan["population_is_exact"] else ("at least ", "at most ")
     return f"{run['planned']:,} of {least}{run['population']:,} ({most}{plan['percent']:g} %)"
+
+
+def _held(count: int | None) -> list[tuple[str, str]]:
+    if count == 0:
+        return []
+    how_many = "an uncounted number" if count is None else f"{count:,}"
+    return [("held", f"{how_many} more match, and stay: a legal hold protects them")]
 
 
 def _narrowed(narrowing: present.Document) -> list[tuple[str, str | None]]:

@@ -1,6 +1,7 @@
 """What the engine asks of a target, whatever database it is."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -58,6 +59,19 @@ class Images:
     others: Sequence[RecordOutcome] = ()
 
 
+def why_missed(identity: Any, present: Container[Any], held: Container[Any]) -> str:
+    """What became of a planned record that the guarded change did not find."""
+    if identity in held:
+        return "held"
+    return "changed_since" if identity in present else "gone"
+
+
+def tally(missed: Sequence[RecordOutcome]) -> Outcomes:
+    """The counts of planned records that were missed."""
+    counts = Counter(record.outcome for record in missed)
+    return Outcomes(changed_since=counts["changed_since"], gone=counts["gone"], held=counts["held"])
+
+
 Archive = Callable[[Images], ArchiveRef]
 """Writes one batch's images and returns only when they are safe on disk."""
 
@@ -93,9 +107,15 @@ class Fence(Protocol):
         """
 
     def batch(
-        self, number: int, span: tuple[int, int], work: Callable[[Batch], Outcomes]
+        self,
+        number: int,
+        span: tuple[int, int],
+        work: Callable[[Batch], Outcomes],
+        held: Selector | None = None,
     ) -> BatchRecord:
         """Run `work` in one target transaction that also writes this fence.
+
+        Records that match `held` are under a legal hold: whatever `work` asks for, they stay.
 
         Raises `FenceLost`, `BatchTooLarge`, `DeadlineExceeded` or `TargetUnreachable`; after
         any of them either nothing was changed or the fence says that it was.
@@ -118,8 +138,13 @@ class Target(Protocol):
     def close(self) -> None:
         """End its connections."""
 
-    def reader(self, collection: str, as_of: datetime, *, scan: bool) -> Reader:
-        """A handle for planning, which cannot write and refuses to scan unless told."""
+    def reader(
+        self, collection: str, as_of: datetime, *, scan: bool, held: Selector | None = None
+    ) -> Reader:
+        """A handle for planning: it cannot write, and refuses to scan unless told.
+
+        It never finds a record that matches `held`.
+        """
 
     def look(self, collection: str) -> Look:
         """A handle for a person's questions, read where plans are read."""
@@ -167,7 +192,7 @@ class Target(Protocol):
         A job that moves records to the quarantine needs their `origin`.
         """
 
-    def judge(self, collection: str) -> Judge:
+    def judge(self, collection: str, as_of: datetime, held: Selector | None = None) -> Judge:
         """A handle for the preview of an undo, which reads the primary and cannot write."""
 
     def committed(self, name: str) -> tuple[BatchRecord, ...]:
@@ -178,6 +203,9 @@ class Target(Protocol):
 
     def forget(self, prefix: str) -> None:
         """Remove the fences whose name begins so; their run's archive is gone."""
+
+    def ttl_indexes(self, collection: str) -> tuple[str, ...]:
+        """Indexes by which the database itself deletes records, whatever holds stand."""
 
     def mirror(self, document_id: str, action: str, details: dict[str, Any], at: datetime) -> None:
         """Upsert a run's summary into the application's own log."""

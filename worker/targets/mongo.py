@@ -23,6 +23,7 @@ from pymongo.write_concern import WriteConcern
 
 from jobs.base import Item
 from policies.selectors import AllOf, AnyOf, Selector, field_of, leaves
+from policies.subjects import spared
 from worker.errors import IndexMissing
 from worker.targets.base import Archive, BatchRecord, RecordOutcome
 from worker.targets.mongo_collections import check_collection, check_quarantine
@@ -30,7 +31,7 @@ from worker.targets.mongo_errors import translated
 from worker.targets.mongo_fence import COLLECTION, MongoFence, close_fence, committed
 from worker.targets.mongo_look import MongoLook
 from worker.targets.mongo_restore import MongoJudge
-from worker.targets.mongo_select import Filter, compile_selector
+from worker.targets.mongo_select import Filter, compile_held, compile_selector
 from worker.targets.quarantine import SUFFIX, Origin
 
 Document = Mapping[str, Any]
@@ -71,8 +72,10 @@ class MongoTarget:
         self._client.close()
         self._reading.close()
 
-    def reader(self, collection: str, as_of: datetime, *, scan: bool) -> "MongoReader":
-        return MongoReader(self, collection, as_of, scan)
+    def reader(
+        self, collection: str, as_of: datetime, *, scan: bool, held: Selector | None = None
+    ) -> "MongoReader":
+        return MongoReader(self, collection, as_of, scan, held)
 
     def look(self, collection: str) -> MongoLook:
         return MongoLook(self._reads, collection, self.where(collection))
@@ -171,14 +174,17 @@ class MongoTarget:
                 origin=origin,
             )
 
-    def judge(self, collection: str) -> "JudgeInTime":
+    def judge(
+        self, collection: str, as_of: datetime, held: Selector | None = None
+    ) -> "JudgeInTime":
         primary = self._reads.with_options(
             codec_options=_RAW,
             read_preference=ReadPreference.PRIMARY,
             read_concern=ReadConcern("majority"),
         )
         with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
-            return JudgeInTime(MongoJudge(primary[collection]), self.where(collection))
+            judge = MongoJudge(primary[collection], held=compile_held(held, as_of))
+            return JudgeInTime(judge, self.where(collection))
 
     def committed(self, name: str) -> tuple[BatchRecord, ...]:
         with translated(self.where(COLLECTION)), pymongo.timeout(LOOK_SECONDS):
@@ -191,6 +197,11 @@ class MongoTarget:
     def forget(self, prefix: str) -> None:
         with translated(self.where(COLLECTION)), pymongo.timeout(LOOK_SECONDS):
             self._writes[COLLECTION].delete_many({"_id": {"$gte": prefix, "$lt": prefix + "~"}})
+
+    def ttl_indexes(self, collection: str) -> tuple[str, ...]:
+        with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
+            found = self._reads[collection].index_information()
+        return tuple(name for name, index in found.items() if "expireAfterSeconds" in index)
 
     def mirror(self, document_id: str, action: str, details: dict[str, Any], at: datetime) -> None:
         with translated(self.where("auditlogs")), pymongo.timeout(LOOK_SECONDS):
@@ -216,11 +227,19 @@ class JudgeInTime:
 class MongoReader:
     """Reads for a plan: its own connection if there is a read URL, and no way to write."""
 
-    def __init__(self, target: MongoTarget, collection: str, as_of: datetime, scan: bool) -> None:
+    def __init__(
+        self,
+        target: MongoTarget,
+        collection: str,
+        as_of: datetime,
+        scan: bool,
+        held: Selector | None,
+    ) -> None:
         self._target = target
         self._collection = collection
         self._as_of = as_of
         self._scan = scan
+        self._held = held
 
     def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Item]:
         where = self._target.where(self._collection)
@@ -229,7 +248,7 @@ class MongoReader:
         except IndexMissing:
             if not self._scan:
                 raise
-        condition = compile_selector(selector, self._as_of)
+        condition = compile_selector(spared(selector, self._held), self._as_of)
         with translated(where):
             records = self._target._reads[self._collection]  # noqa: SLF001 - its own reader
             pages = records.find_raw_batches(

@@ -12,14 +12,15 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from jobs.base import Decide, Item, Outcomes
-from policies.selectors import Selector
+from policies.selectors import AllOf, Selector
+from policies.subjects import spared
 from worker.errors import BatchTooLarge
-from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome
+from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome, tally, why_missed
 from worker.targets.mongo_collections import check_collection
 from worker.targets.mongo_images import sort
 from worker.targets.mongo_quarantine import MongoQuarantine
 from worker.targets.mongo_restore import MongoJudge, operators, put_back, require
-from worker.targets.mongo_select import BY_KEY, Filter, compile_selector
+from worker.targets.mongo_select import BY_KEY, Filter, compile_held, compile_selector
 from worker.targets.quarantine import Origin
 from worker.targets.record_key import identity
 
@@ -34,14 +35,16 @@ class MongoBatch:
     max_bytes: int
     archive: Archive
     taken: set[bytes]
+    held: Selector | None
+    """What is under a legal hold: no job can ask for it, and no undo overwrites it."""
     origin: Origin | None = None
     archived: ArchiveRef | None = field(default=None, init=False)
 
     def change(self, items: Sequence[Item], selector: Selector, decide: Decide) -> Outcomes:
-        condition = compile_selector(selector, self.as_of)
+        condition = compile_selector(spared(selector, self.held), self.as_of)
         keys = [item.key for item in items]
         before = self._snapshot(keys, condition)
-        missed = self._missed(keys, before)
+        missed = self._missed(keys, before, selector)
         images, failed = sort(before, decide, self.origin)
         leaving = [*images.deleted, *(record for record, _ in images.quarantined)]
         # The archive is written beside the change, for nothing is kept before the commit; its
@@ -54,16 +57,16 @@ class MongoBatch:
             MongoQuarantine(self.records, self.session).add(images.quarantined)
             self._update(images.updated, condition)
             self.archived = archiving.result()
-        gone = sum(outcome.outcome == "gone" for outcome in missed)
-        return Outcomes(
+        return replace(
+            tally(missed),
             changed=len(leaving) + len(images.updated),
             failed=len(failed),
-            gone=gone,
-            changed_since=len(missed) - gone,
         )
 
     def restore(self, records: Sequence[RecordOutcome]) -> Outcomes:
-        judged = MongoJudge(self.records, self.session, frozenset(self.taken)).judge(records)
+        held = compile_held(self.held, self.as_of)
+        judge = MongoJudge(self.records, self.session, frozenset(self.taken), held)
+        judged = judge.judge(records)
         self.archived = self.archive(Images(others=judged))
         free = {identity(record.key) for record in judged if record.outcome == "restored"}
         put_back(self.records, self.session, [one for one in records if identity(one.key) in free])
@@ -84,20 +87,26 @@ class MongoBatch:
                 raise BatchTooLarge(f"{len(keys)} records exceed {self.max_bytes} bytes.")
         return before
 
-    def _missed(self, keys: list[Any], before: list[RawBSONDocument]) -> list[RecordOutcome]:
+    def _missed(
+        self, keys: list[Any], before: list[RawBSONDocument], selector: Selector
+    ) -> list[RecordOutcome]:
         if len(before) == len(keys):
             return []
         matched = {identity(record["_id"]) for record in before}
         rest = [key for key in keys if identity(key) not in matched]
-        present = {
-            identity(found["_id"]) for found in self._find({"_id": {"$in": rest}}, {"_id": 1})
-        }
+        present = self._which(rest)
         if len(rest) == len(keys) and not present:  # not one is there: is the collection?
             check_collection(self.records.database, self.records.name, self.records.full_name)
-        return [
-            RecordOutcome(key, "changed_since" if identity(key) in present else "gone")
-            for key in rest
-        ]
+        held = set[bytes]()
+        if self.held is not None:
+            wanted = AllOf(all=(selector, self.held))
+            held = self._which(rest, compile_selector(wanted, self.as_of))
+        return [RecordOutcome(key, why_missed(identity(key), present, held)) for key in rest]
+
+    def _which(self, keys: list[Any], condition: Filter | None = None) -> set[bytes]:
+        """Those of these keys that are there, and match."""
+        wanted: Filter = {"$and": [{"_id": {"$in": keys}}, condition or {}]}
+        return {identity(found["_id"]) for found in self._find(wanted, {"_id": 1})}
 
     def _delete(self, keys: list[Any], condition: Filter) -> None:
         if not keys:

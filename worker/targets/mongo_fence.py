@@ -21,6 +21,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from jobs.base import Outcomes
+from policies.selectors import Selector
 from worker.errors import FenceLost, TargetConflict, TargetError, TargetUnreachable
 from worker.targets.base import Archive, ArchiveRef, Batch, BatchRecord
 from worker.targets.mongo_batch import MongoBatch
@@ -103,13 +104,14 @@ class MongoFence:
         number: int,
         span: tuple[int, int],
         work: Callable[[Batch], Outcomes],
+        held: Selector | None = None,
     ) -> BatchRecord:
         """See `Fence.batch`. A conflict with the application runs `work` again from its reads."""
         conflicts = 0
         while True:
             try:
                 with translated(self.where):
-                    return self._transaction(number, span, work)
+                    return self._transaction(number, span, work, held)
             except KeyTaken as taken:
                 self.taken.add(taken.identity)
             except TargetConflict:
@@ -122,6 +124,7 @@ class MongoFence:
         number: int,
         span: tuple[int, int],
         work: Callable[[Batch], Outcomes],
+        held: Selector | None,
     ) -> BatchRecord:
         session = self.session
         start, end = span
@@ -131,13 +134,14 @@ class MongoFence:
             with pymongo.timeout(BATCH_SECONDS):
                 self._stand(start)
                 batch = MongoBatch(
-                    session,
-                    self.records,
-                    self.as_of,
-                    self.max_bytes,
-                    self.archive,
-                    self.taken,
-                    self.origin,
+                    session=session,
+                    records=self.records,
+                    as_of=self.as_of,
+                    max_bytes=self.max_bytes,
+                    archive=self.archive,
+                    taken=self.taken,
+                    held=held,
+                    origin=self.origin,
                 )
                 outcomes = work(batch)
                 if batch.archived is None:

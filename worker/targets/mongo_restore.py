@@ -4,7 +4,7 @@ The judgement only reads. A preview asks for it through a handle that cannot wri
 its transaction: so both say the same.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,8 @@ class MongoJudge:
     session: ClientSession | None = None
     taken: frozenset[bytes] = frozenset()
     """Keys of which a write has revealed that a unique value is taken."""
+    held: Filter | None = None
+    """What is under a legal hold: it may come back, and is never overwritten."""
     _uniques: UniqueValues = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,6 +65,7 @@ class MongoJudge:
             key: copies.get(key) or _conflict(record, present.get(key))
             for key, record in changed.items()
         }
+        codes.update(dict.fromkeys(self._held(changed, codes), "held"))
         free = [key for key, code in codes.items() if code is None and key not in self.taken]
         taken = self._uniques.taken(
             [(key, self._after(changed[key], present.get(key))) for key in free],
@@ -74,6 +77,21 @@ class MongoJudge:
             RecordOutcome(changed[key].key, "conflict" if code else "restored", code)
             for key, code in codes.items()
         ]
+
+    def _held(
+        self, changed: Mapping[bytes, RecordOutcome], codes: Mapping[bytes, str | None]
+    ) -> Iterator[bytes]:
+        """Records that would be overwritten, and are under a hold by now."""
+        if self.held is None:
+            return
+        keys = [
+            record.key
+            for key, record in changed.items()
+            if record.written is not None and codes[key] is None
+        ]
+        condition: Filter = {"$and": [{"_id": {"$in": keys}}, self.held]}
+        for found in self.records.find(condition, {"_id": 1}, session=self.session, hint=BY_KEY):
+            yield identity(found["_id"])
 
     def _after(self, record: RecordOutcome, present: RawBSONDocument | None) -> Any:
         """The record as it would be."""

@@ -72,6 +72,10 @@ def _condition(leaf: Leaf, as_of: datetime) -> Filter:
             return _of(value.field, _equals(value))
 
 
+def compile_held(held: Selector | None, as_of: datetime) -> Filter | None:
+    return None if held is None else compile_selector(held, as_of)
+
+
 def _combine(operator: str, parts: Iterable[Selector], as_of: datetime) -> Filter:
     return {operator: [compile_selector(part, as_of) for part in parts]}
 

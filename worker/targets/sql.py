@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from jobs.base import Item
 from policies.selectors import Selector, field_of, leaves
+from policies.subjects import spared
 from worker.errors import DeadlineExceeded, IndexMissing
 from worker.targets.base import Archive, BatchRecord
 from worker.targets.quarantine import Origin
@@ -49,8 +50,10 @@ class SqlTarget:
     def close(self) -> None:
         self._server.close()
 
-    def reader(self, collection: str, as_of: datetime, *, scan: bool) -> "SqlReader":
-        return SqlReader(self._server, collection, self.where(collection), as_of, scan)
+    def reader(
+        self, collection: str, as_of: datetime, *, scan: bool, held: Selector | None = None
+    ) -> "SqlReader":
+        return SqlReader(self._server, collection, self.where(collection), as_of, scan, held)
 
     def look(self, collection: str) -> SqlLook:
         return SqlLook(self._server, collection, self.where(collection))
@@ -137,8 +140,8 @@ class SqlTarget:
             origin=origin,
         )
 
-    def judge(self, collection: str) -> SqlJudge:
-        return SqlJudge(self._server, collection, self.where(collection))
+    def judge(self, collection: str, as_of: datetime, held: Selector | None = None) -> SqlJudge:
+        return SqlJudge(self._server, collection, self.where(collection), as_of, held)
 
     def committed(self, name: str) -> tuple[BatchRecord, ...]:
         return self._fences.committed(name)
@@ -148,6 +151,9 @@ class SqlTarget:
 
     def forget(self, prefix: str) -> None:
         self._fences.forget(prefix)
+
+    def ttl_indexes(self, collection: str) -> tuple[str, ...]:  # noqa: ARG002 - SQL knows none
+        return ()
 
     def mirror(self, document_id: str, action: str, details: dict[str, Any], at: datetime) -> None:
         """Write nothing: SQL applications keep no log of this kind, and Tend's own has it all."""
@@ -162,13 +168,20 @@ class SqlReader:
     """Reads for a plan: its own connection if there is a read URL, and no way to write."""
 
     def __init__(
-        self, server: SqlServer, collection: str, where: str, as_of: datetime, scan: bool
+        self,
+        server: SqlServer,
+        collection: str,
+        where: str,
+        as_of: datetime,
+        scan: bool,
+        held: Selector | None,
     ) -> None:
         self._server = server
         self._collection = collection
         self._where = where
         self._as_of = as_of
         self._scan = scan
+        self._held = held
 
     def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Item]:
         ends = time.monotonic() + SCAN_SECONDS
@@ -177,7 +190,7 @@ class SqlReader:
             if not self._scan:
                 require_index(transaction, table, selector, self._as_of)
             names = tuple(dict.fromkeys([*table.key, *fields]))
-            condition = compile_selector(selector, self._as_of, table)
+            condition = compile_selector(spared(selector, self._held), self._as_of, table)
             query = table.select(names).where(condition)
             with transaction.stream(query) as found:
                 for number, row in enumerate(table.rows(found)):

@@ -10,15 +10,16 @@ from typing import Any
 from sqlalchemy import and_, delete, exists, select, update
 
 from jobs.base import Decide, Delete, Item, Outcomes, Quarantine, Update
-from policies.selectors import Selector
+from policies.selectors import AllOf, Selector
+from policies.subjects import spared
 from worker.errors import BatchTooLarge, TargetConflict, TargetError
-from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome
+from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome, tally, why_missed
 from worker.targets.quarantine import Origin, label
 from worker.targets.sql_catalog import Reference, references
 from worker.targets.sql_quarantine import SqlQuarantine, quarantine_of
 from worker.targets.sql_restore import Restorer
 from worker.targets.sql_rows import Kind, NativeRow, Raw, size_of
-from worker.targets.sql_select import Condition, compile_selector
+from worker.targets.sql_select import Condition, compile_held, compile_selector
 from worker.targets.sql_server import Transaction
 from worker.targets.sql_table import SqlTable, identity
 
@@ -48,31 +49,33 @@ class SqlBatch:
     as_of: datetime
     max_bytes: int
     archive: Archive
+    held: Selector | None
+    """What is under a legal hold: no job can ask for it, and no undo overwrites it."""
     origin: Origin | None = None
     archived: ArchiveRef | None = field(default=None, init=False)
 
     def change(self, items: Sequence[Item], selector: Selector, decide: Decide) -> Outcomes:
-        condition = compile_selector(selector, self.as_of, self.table)
+        condition = compile_selector(spared(selector, self.held), self.as_of, self.table)
         keys = [item.key for item in items]
         before = self._snapshot(keys, condition)
-        missed = self._missed(keys, before)
+        missed = self._missed(keys, before, selector)
         images, failed = self._sorted(before, decide)
         self.archived = self.archive(replace(images, others=[*failed, *missed]))
         leaving = [*images.deleted, *(image for image, _ in images.quarantined)]
         self._delete([image["_id"] for image in leaving], condition)
         self._move(images.quarantined)
         self._update(images.updated, condition)
-        gone = sum(outcome.outcome == "gone" for outcome in missed)
-        return Outcomes(
+        return replace(
+            tally(missed),
             changed=len(leaving) + len(images.updated),
             failed=len(failed),
-            gone=gone,
-            changed_since=len(missed) - gone,
         )
 
     def restore(self, records: Sequence[RecordOutcome]) -> Outcomes:
         """The outcomes are archived after the change, and before it is committed."""
-        outcomes = Restorer(self.transaction, self.table, self.collection).restore(records)
+        held = compile_held(self.held, self.as_of, self.table)
+        restorer = Restorer(self.transaction, self.table, self.collection, held)
+        outcomes = restorer.restore(records)
         self.archived = self.archive(Images(others=outcomes))
         restored = sum(outcome.outcome == "restored" for outcome in outcomes)
         return Outcomes(changed=restored, changed_since=len(outcomes) - restored)
@@ -95,16 +98,20 @@ class SqlBatch:
                         raise BatchTooLarge(f"{len(keys)} records exceed {self.max_bytes} bytes.")
         return before
 
-    def _missed(self, keys: list[Any], before: list[Image]) -> list[RecordOutcome]:
+    def _missed(
+        self, keys: list[Any], before: list[Image], selector: Selector
+    ) -> list[RecordOutcome]:
         if len(before) == len(keys):
             return []
         matched = {identity(image["_id"]) for image in before}
         rest = [key for key in keys if identity(key) not in matched]
         present = self.table.present(self.transaction, rest)
-        return [
-            RecordOutcome(key, "changed_since" if identity(key) in present else "gone")
-            for key in rest
-        ]
+        held = set[Any]()
+        if self.held is not None:
+            wanted = AllOf(all=(selector, self.held))
+            condition = compile_selector(wanted, self.as_of, self.table)
+            held = self.table.present(self.transaction, rest, condition)
+        return [RecordOutcome(key, why_missed(identity(key), present, held)) for key in rest]
 
     def _sorted(
         self, before: Sequence[Image], decide: Decide

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobs.base import Outcomes
+from policies.selectors import Selector
 from worker.errors import FenceLost, TargetConflict
 from worker.targets.base import Archive, Batch, BatchRecord
 from worker.targets.quarantine import Origin
@@ -54,7 +55,11 @@ class SqlFence:
         return batches
 
     def batch(
-        self, number: int, span: tuple[int, int], work: Callable[[Batch], Outcomes]
+        self,
+        number: int,
+        span: tuple[int, int],
+        work: Callable[[Batch], Outcomes],
+        held: Selector | None = None,
     ) -> BatchRecord:
         """See `Fence.batch`. A conflict with the application runs `work` again from its reads."""
         ends = time.monotonic() + BATCH_SECONDS
@@ -62,7 +67,7 @@ class SqlFence:
             try:
                 session = session_name(self.name, self.attempt)
                 with self.server.writing(self.where, ends, session=session) as transaction:
-                    return self._in(transaction, number, span, work)
+                    return self._in(transaction, number, span, work, held)
             except (TargetConflict, SessionEnded):
                 if not remaining or time.monotonic() > ends:
                     raise
@@ -74,6 +79,7 @@ class SqlFence:
         number: int,
         span: tuple[int, int],
         work: Callable[[Batch], Outcomes],
+        held: Selector | None,
     ) -> BatchRecord:
         start, end = span
         keep_columns(transaction, self.collection)
@@ -81,13 +87,14 @@ class SqlFence:
             raise self._lost()
         table = look_up(transaction, self.where, self.collection)
         batch = SqlBatch(
-            transaction,
-            table,
-            self.collection,
-            self.as_of,
-            self.max_bytes,
-            self.archive,
-            self.origin,
+            transaction=transaction,
+            table=table,
+            collection=self.collection,
+            as_of=self.as_of,
+            max_bytes=self.max_bytes,
+            archive=self.archive,
+            held=held,
+            origin=self.origin,
         )
         outcomes = work(batch)
         if batch.archived is None:

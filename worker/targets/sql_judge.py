@@ -6,15 +6,18 @@ write, so it looks for what would be refused.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnClause, TableClause, select, tuple_
 
+from policies.selectors import Selector
 from worker.targets.base import RecordOutcome
 from worker.targets.sql_catalog import look_up
 from worker.targets.sql_constraints import Parent, parents, unique_columns
 from worker.targets.sql_restore import Codes, Restorer
 from worker.targets.sql_rows import Raw
+from worker.targets.sql_select import compile_held
 from worker.targets.sql_server import SqlServer, Transaction
 from worker.targets.sql_table import TUPLES, SqlTable, identity
 
@@ -31,13 +34,16 @@ class SqlJudge:
     server: SqlServer
     collection: str
     where: str
+    as_of: datetime
+    held: Selector | None
     _claimed: set[tuple[tuple[str, ...], Values]] = field(default_factory=set, init=False)
 
     def judge(self, records: Sequence[RecordOutcome]) -> list[RecordOutcome]:
         """See `Judge.judge`."""
         with self.server.reading(self.where, SECONDS, primary=True) as transaction:
             table = look_up(transaction, self.where, self.collection)
-            codes = Restorer(transaction, table, self.collection).judged(records)
+            held = compile_held(self.held, self.as_of, table)
+            codes = Restorer(transaction, table, self.collection, held).judged(records)
             free = [record for record in records if identity(record.key) not in codes]
             look = _Look(transaction, table, self.collection)
             codes.update(self._constrained(look, look.rows(free)))

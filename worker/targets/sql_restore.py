@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, text, update
+from sqlalchemy import ColumnElement, and_, bindparam, text, update
 from sqlalchemy.exc import DataError, IntegrityError
 
 from worker.errors import TargetConflict
@@ -25,10 +25,17 @@ _PARENT = {"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"}
 class Restorer:
     """Restores into one table, in one transaction."""
 
-    def __init__(self, transaction: Transaction, table: SqlTable, collection: str) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        table: SqlTable,
+        collection: str,
+        held: ColumnElement[bool] | None,
+    ) -> None:
         self._transaction = transaction
         self._table = table
         self._collection = collection
+        self._held = held
 
     def restore(self, records: Records) -> list[RecordOutcome]:
         """What became of each record: `restored`, or a `conflict` and why."""
@@ -56,7 +63,15 @@ class Restorer:
         codes.update(self._left([record for record in _free(deleted, codes) if record.label]))
         updated = [record for record in records if record.written is not None]
         codes.update(self._touched(_free(updated, codes)))
+        codes.update(self._under_hold(_free(updated, codes)))
         return codes
+
+    def _under_hold(self, updated: Records) -> Codes:
+        """What is under a hold may come back, and is never overwritten."""
+        if self._held is None:
+            return {}
+        keys = [record.key for record in updated]
+        return dict.fromkeys(self._table.present(self._transaction, keys, self._held), "held")
 
     def _is_foreign(self, record: RecordOutcome) -> bool:
         """Whether a column that it had is there no longer."""

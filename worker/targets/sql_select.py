@@ -78,6 +78,10 @@ def _condition(leaf: Leaf, as_of: datetime, table: SqlTable) -> Condition:
             return _equals(table, value)
 
 
+def compile_held(held: Selector | None, as_of: datetime, table: SqlTable) -> Condition | None:
+    return None if held is None else compile_selector(held, as_of, table)
+
+
 def _older(table: SqlTable, name: str, cutoff: datetime) -> Condition:
     """A timestamp without a zone is in UTC; a day is older when it has ended before the cutoff."""
     column, kind = _dated(table, name, "older_than")

@@ -11,6 +11,7 @@ from pymongo.database import Database as Records
 from sqlalchemy import update
 
 from policies.models import Batch, Guards, Policy
+from policies.subjects import Subjects
 from worker import claims, identity, migrate, operations, runs
 from worker.advance import advance
 from worker.archive import ArchiveStore
@@ -52,6 +53,7 @@ def engine_for(url: str, mongo_url: str, folder: Path) -> Iterator[Engine]:
             keyring=Keyring(Fernet.generate_key().decode()),
             actor=identity.service("worker"),
             worker="test/1",
+            subjects=Subjects({}),
             is_inline=True,
         )
     finally:

@@ -198,7 +198,7 @@ class Hand:
 
     def preview(self, *batches: BatchRecord) -> dict[Any, tuple[str, str | None]]:
         """What an undo would do with these batches, one after the other, and why."""
-        judge = self.target.judge(self.collection)
+        judge = self.target.judge(self.collection, NOW)
         told: dict[Any, tuple[str, str | None]] = {}
         for done in batches:
             changed = [record for record in self.archived(done) if record.outcome == "changed"]

@@ -206,16 +206,16 @@ def test_a_job_that_raises_changes_nothing(shop: Shop, hand: Hand) -> None:
 def test_a_write_of_the_application_in_the_same_moment_is_not_lost(shop: Shop, hand: Hand) -> None:
     """The application revives a record that the open batch has read and is about to delete."""
     shop.add(*negatives(1, 2))
-    tries: list[int] = []
+    decided: list[None] = []
 
-    def revive(images: Any) -> Any:
-        if not tries:
+    def revive(record: Record) -> Change:
+        if not decided:
             shop.edit(2, stock=8)
-        tries.append(len(images.deleted))
-        return hand.archive(images)
+        decided.append(None)
+        return deletes(record)
 
-    done = hand.change([1, 2], NEGATIVE, deletes, archive=revive)
-    assert tries == [2, 1]
+    done = hand.change([1, 2], NEGATIVE, revive)
+    assert len(decided) == 2 + 1
     assert done.outcomes == Outcomes(changed=1, changed_since=1)
     assert shop.products() == {2: {"stock": 8, "name": "p-2"}}
 
@@ -224,16 +224,16 @@ def test_a_write_of_the_application_in_the_same_moment_is_not_lost(shop: Shop, h
 def test_an_edit_in_the_same_moment_comes_back_with_the_record(shop: Shop, hand: Hand) -> None:
     """It leaves the selector as it was, so that the record goes all the same."""
     shop.add(*negatives(1, 2))
-    tries: list[int] = []
+    decided: list[None] = []
 
-    def edit(images: Any) -> Any:
-        if not tries:
+    def edit(record: Record) -> Change:
+        if not decided:
             shop.edit(2, name="edited")
-        tries.append(len(images.deleted))
-        return hand.archive(images)
+        decided.append(None)
+        return deletes(record)
 
-    done = hand.change([1, 2], NEGATIVE, deletes, archive=edit)
-    assert tries == [2, 2]
+    done = hand.change([1, 2], NEGATIVE, edit)
+    assert len(decided) == 2 + 2
     assert hand.undo(done).outcomes == Outcomes(changed=2)
     assert shop.products()[2] == {"stock": -2, "name": "edited"}
 
