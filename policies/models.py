@@ -11,7 +11,7 @@ from apscheduler.triggers.cron import CronTrigger
 from pydantic import AfterValidator, Field, SerializeAsAny, StrictInt, model_validator
 
 from policies.durations import Duration
-from policies.selectors import FieldName, Selector, Vocabulary
+from policies.selectors import CollectionName, FieldName, LocalSelector, Selector, Vocabulary
 from policies.windows import ChangeWindow
 from policies.zones import ZoneName
 
@@ -86,7 +86,7 @@ class PolicyOptions(Vocabulary):
 class Warning(Vocabulary):  # noqa: A001 - the policy's word for it, never used as the builtin here
     """A remark for the person who reads the plan: how many planned records look like this."""
 
-    when: Selector
+    when: LocalSelector
     say: str
 
 
@@ -94,8 +94,8 @@ class RecordOptions(PolicyOptions):
     """What every job that changes records of one collection needs to know."""
 
     target: Literal["mongo", "sql"] = "mongo"
-    collection: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
-    unless: Selector | None = None
+    collection: CollectionName
+    unless: LocalSelector | None = None
     dated_by: FieldName | None = None
     warnings: tuple[Warning, ...] = ()
 

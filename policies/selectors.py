@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -19,6 +20,7 @@ from pydantic import (
 from policies.durations import CalendarAge
 
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$")]
+CollectionName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
 Number = (
     Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
     | Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -48,7 +50,13 @@ class FieldOnly(Vocabulary):
 
 class FieldType(Vocabulary):
     field: FieldName
-    type: Literal["text"]
+    type: Literal["text", "date"]
+
+
+class FieldParent(Vocabulary):
+    field: FieldName
+    parent: CollectionName
+    key: FieldName = "_id"
 
 
 class FieldValue(Vocabulary):
@@ -65,7 +73,10 @@ class FieldValue(Vocabulary):
 
 
 class OlderThan(Vocabulary):
-    """A date field that lies more than `age` before the plan's moment; text is no date."""
+    """A date field that lies more than `age` before the plan's moment; text is no date.
+
+    In MongoDB an ObjectId in `_id` is the date it was made at.
+    """
 
     older_than: FieldAge
 
@@ -112,21 +123,41 @@ class Equals(Vocabulary):
     equals: FieldValue
 
 
+class NotIn(Vocabulary):
+    """A key whose parent does not exist, though a parent has a key of its type."""
+
+    not_in: FieldParent
+
+
+def _alone(selector: "Selector") -> "Selector":
+    if parent_of(selector) is not None:
+        raise ValueError("not_in stands alone or in `all`, in the selector of what a policy wants")
+    return selector
+
+
+def _one_parent(selectors: tuple["Selector", ...]) -> tuple["Selector", ...]:
+    if sum(parent_of(part) is not None for part in selectors) > 1:
+        raise ValueError("a selector has one not_in; write a policy for each parent")
+    return selectors
+
+
 class AnyOf(Vocabulary):
-    any: Annotated[tuple["Selector", ...], Field(min_length=1)]
+    any: Annotated[tuple["LocalSelector", ...], Field(min_length=1)]
 
 
 class AllOf(Vocabulary):
-    all: Annotated[tuple["Selector", ...], Field(min_length=1)]
+    all: Annotated[tuple["Selector", ...], Field(min_length=1), AfterValidator(_one_parent)]
 
 
 class NoneOf(Vocabulary):
     """What `unless` becomes: records that match one of these are left alone."""
 
-    none: Annotated[tuple["Selector", ...], Field(min_length=1)]
+    none: Annotated[tuple["LocalSelector", ...], Field(min_length=1)]
 
 
-Leaf = OlderThan | YoungerThan | LessThan | MoreThan | NotANumber | Missing | IsType | Equals
+Local = OlderThan | YoungerThan | LessThan | MoreThan | NotANumber | Missing | IsType | Equals
+"""A condition on the record itself."""
+Leaf = Local | NotIn
 
 _WORDS = (
     "older_than",
@@ -137,6 +168,7 @@ _WORDS = (
     "missing",
     "is_type",
     "equals",
+    "not_in",
     "any",
     "all",
     "none",
@@ -159,6 +191,7 @@ Selector = Annotated[
     | Annotated[Missing, Tag("missing")]
     | Annotated[IsType, Tag("is_type")]
     | Annotated[Equals, Tag("equals")]
+    | Annotated[NotIn, Tag("not_in")]
     | Annotated[AnyOf, Tag("any")]
     | Annotated[AllOf, Tag("all")]
     | Annotated[NoneOf, Tag("none")],
@@ -168,6 +201,9 @@ Selector = Annotated[
         custom_error_message=f"a selector is one of {', '.join(_WORDS)}",
     ),
 ]
+
+LocalSelector = Annotated[Selector, AfterValidator(_alone)]
+"""A selector that looks at nothing but the record itself."""
 
 for _model in (AnyOf, AllOf, NoneOf):
     _model.model_rebuild()
@@ -195,6 +231,25 @@ def field_of(leaf: Leaf) -> str:
             return kind.field
         case Equals(equals=value):
             return value.field
+        case NotIn(not_in=parent):
+            return parent.field
+
+
+def parent_of(selector: Selector) -> FieldParent | None:
+    """The `not_in` of a selector: which field must find its record in which collection."""
+    found = (leaf.not_in for leaf in leaves(selector) if isinstance(leaf, NotIn))
+    return next(found, None)
+
+
+def beside_parent(selector: Selector) -> list[Selector]:
+    """What else a selector with a `not_in` asks of a record."""
+    match selector:
+        case NotIn():
+            return []
+        case AllOf(all=parts):
+            return [each for part in parts for each in beside_parent(part)]
+        case _:
+            return [selector]
 
 
 def cutoffs(selector: Selector, as_of: datetime) -> dict[str, datetime]:

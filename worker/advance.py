@@ -16,6 +16,7 @@ from worker.errors import (
     DatabaseUnreachable,
     DeadlineExceeded,
     Draining,
+    GuardRefused,
     TargetUnreachable,
 )
 from worker.logs import safe_text
@@ -74,6 +75,11 @@ def plan(engine: Engine, run_id: int, *, scan: bool = False) -> bool:
         return False
     except DatabaseUnreachable:
         raise
+    except GuardRefused as error:
+        _refuse(engine, run_id, error)
+        if engine.is_inline:
+            raise
+        return False
     except Exception as error:
         _fail(engine, run_id, State.PLANNING, error)
         if engine.is_inline:
@@ -139,6 +145,16 @@ def _fail(engine: Engine, run_id: int, state: State, error: Exception) -> None:
         run = runs.get(session, run_id, lock=True)
         if run.state == state:
             claims.fail_run(session, run, engine.actor, safe_text(error))
+
+
+def _refuse(engine: Engine, run_id: int, error: GuardRefused) -> None:
+    """A guard that judges before the scan: there is no plan, so there is nothing to override."""
+    log.warning("run refused", run=run_id, why=safe_text(error))
+    refusal = safe_text(error).removesuffix(".")
+    with engine.database.transaction() as session:
+        run = runs.get(session, run_id, lock=True)
+        if run.state == State.PLANNING:
+            runs.move(session, run, State.REFUSED, engine.actor, refusal=refusal)
 
 
 def tidy(engine: Engine, run_id: int) -> bool:

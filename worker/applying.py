@@ -201,11 +201,13 @@ def _load(engine: Engine, claim: Claim) -> tuple[Work, Chunk]:
 
 def _look_again(engine: Engine, work: Work) -> None:
     """Before a chunk: the collection and its index are there, and the plan is no larger a part."""
-    target = engine.target_of(work.options)
-    target.check(work.options.collection, work.selector, work.as_of)
+    target, collection = engine.target_of(work.options), work.options.collection
+    target.check(collection, work.selector, work.as_of)
+    seen = (work.run.preview or {}).get("parents", {})
+    guards.check_parents(seen, target.parents(collection, work.selector))
     with engine.database.transaction() as session:
         changed = claims.totals(session, work.run.id).changed
-    population = target.population_now(work.options.collection)
+    population = target.population_now(collection)
     guards.check_again(work.guards, work.run.planned, changed, population)
 
 

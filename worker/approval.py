@@ -60,6 +60,8 @@ def override(db: Database, run_id: int, guard: str, today: Policy, person: Perso
 
 
 def _must_have_tripped(run: Run, guard: str) -> None:
+    if run.digest is None:
+        raise UsageError(f"r-{run.id} was refused before it had a plan: {run.refusal}.")
     if guard in guards.refusing(run):
         return
     if guard in run.overrides:

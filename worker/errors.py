@@ -173,6 +173,12 @@ class GuardRefused(TendError):
     exit_code = 3
 
 
+class ParentUnusable(GuardRefused):
+    """The collection whose records a `not_in` looks for cannot tell an orphan from any other."""
+
+    code = "parent_unusable"
+
+
 class HoldUndeclared(TendError):
     """A hold stands, and nobody said what it means for this collection."""
 

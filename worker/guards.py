@@ -1,13 +1,16 @@
 """Guards: limits on the whole plan, judged before the first write and where the write happens."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from policies.models import Guards
 from worker.errors import GuardRefused
 from worker.tables import Run
+
+PARENTS_LOST = 10
+"""Percent of the parents that the plan saw; when more are gone, nothing of theirs is changed."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,17 @@ def check_again(guards: Guards, planned: int, changed: int, population_now: int)
     tripped = refusal(judge(guards, planned, population_now + changed))
     if tripped:
         raise GuardRefused(f"Looked at again before the write: {tripped}.")
+
+
+def check_parents(seen: Mapping[str, int], now: Mapping[str, int]) -> None:
+    """Parents that are fewer by more than `PARENTS_LOST` may be missing for a moment only."""
+    for name, before in seen.items():
+        if 100 * now[name] < (100 - PARENTS_LOST) * before:
+            raise GuardRefused(
+                f"{name} had {before:,} records when the plan was made and has {now[name]:,} now, "
+                f"over {PARENTS_LOST} % fewer: records may only seem to be orphans. Look into it, "
+                "then plan anew."
+            )
 
 
 def check_batch(guards: Guards, changed: int, batch: int) -> None:

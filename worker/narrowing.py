@@ -5,10 +5,10 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from policies.selectors import AllOf, AnyOf, Equals, FieldValue, Selector
+from policies.selectors import AllOf, AnyOf, Equals, FieldValue, LocalSelector, Selector
 from worker.errors import UsageError
 
-_SELECTOR: TypeAdapter[Selector] = TypeAdapter(Selector)
+_SELECTOR: TypeAdapter[Selector] = TypeAdapter(LocalSelector)
 _OBJECT_ID_DIGITS = 24
 
 

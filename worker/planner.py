@@ -82,6 +82,7 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
     target.ping()
     if work.options.quarantines:
         target.check_quarantine(work.options.collection)
+    parents = target.parents(work.options.collection, work.selector)
     held = holds.protected_now(engine, work)
     reader = target.reader(work.options.collection, work.as_of, scan=scan, held=held)
     context = PlanContext(work.as_of, reader)
@@ -99,6 +100,8 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
             for verdict in guards.judge(work.policy.guards, survey.planned, population)
         ],
         "held": _held(engine, work, held),
+        "parents": parents,
+        "reported": target.reported(work.options.collection, work.selector, work.as_of),
         "warnings": _warnings(engine, work),
         "estimate": _estimate(engine, work, survey.planned),
         "seconds": round(time.monotonic() - started, 3),

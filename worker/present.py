@@ -41,6 +41,7 @@ def run_as_json(session: Session, run: Run) -> Document:
         "scheduled_for": time_as_json(run.scheduled_for),
         "cutoff": time_as_json(run.cutoff),
         "planned": run.planned,
+        "reported": (run.preview or {}).get("reported", {}),
         "population": run.population,
         "changed": done.changed,
         "skipped": {
@@ -121,6 +122,12 @@ def left_in_words(document: Document) -> list[str]:
     if remaining.get("at_least"):
         parts.append("perhaps more: counting the rest took too long")
     return parts
+
+
+def reported_in_words(document: Document) -> str | None:
+    """How many records a `not_in` cannot judge, by the reason: `3 null, 14 type_string`."""
+    reported = document["reported"].items()
+    return ", ".join(f"{count:,} {reason}" for reason, count in reported) or None
 
 
 def exceptions(session: Session, run: Run, direction: str) -> list[ArchiveRef]:

@@ -39,7 +39,9 @@ ARROWS = (
     Arrow(State.QUEUED, State.PLANNING, "A worker begins the plan."),
     Arrow(State.QUEUED, State.CANCELLED, "A person ends the run before it began."),
     Arrow(State.PLANNING, State.PLANNED, "The plan is frozen and every guard passed."),
-    Arrow(State.PLANNING, State.REFUSED, "The plan is frozen and a guard tripped."),
+    Arrow(
+        State.PLANNING, State.REFUSED, "A guard tripped: on the frozen plan, or before the scan."
+    ),
     Arrow(State.PLANNING, State.FAILED, "The scan raised, or lost its worker too often."),
     Arrow(State.PLANNING, State.CANCELLED, "A person ends the run while it plans."),
     Arrow(State.PLANNED, State.APPLYING, "The run may change data: begin with the chunks."),

@@ -92,7 +92,10 @@ class Survey:
 
     def _date(self, items: Sequence[Item]) -> None:
         name = self.dated_by
-        found = [_birth(item.key) if name is None else item.fields.get(name) for item in items]
+        if name is None or name == "_id":
+            found = [_birth(item.key) for item in items]
+        else:
+            found = [item.fields.get(name) for item in items]
         moments = [_moment(value) for value in found if isinstance(value, date)]
         if moments:
             oldest, newest = min(moments), max(moments)

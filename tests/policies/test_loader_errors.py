@@ -82,7 +82,7 @@ WRONG = {
         "select: everything",
         (
             "8: options.select: a selector is one of older_than, younger_than, less_than, "
-            "more_than, not_a_number, missing, is_type, equals, any, all, none"
+            "more_than, not_a_number, missing, is_type, equals, not_in, any, all, none"
         ),
     ),
     "an ObjectId that is none": (

@@ -48,9 +48,11 @@ EVERYTHING = {"policies", "archive", "keys"} | OF_CONTROL | OF_REDIS | OF_MONGO
 PASSWORD = "hunter2"  # noqa: S105 - of a user that lives for one test
 INDEXES = {
     "auditlogs": ("timestamp",),
+    "forecasts": ("userId",),
     "oauthstates": ("timestamp",),
-    "salesData": ("createdAt", "quantity", "revenue", "cost", "date"),
-    "sessions": ("expiresAt", "isActive"),
+    "salesData": ("createdAt", "quantity", "revenue", "cost", "date", "userId"),
+    "sessions": ("expiresAt", "isActive", "userId"),
+    "users": ("email",),
 }
 
 
@@ -290,7 +292,7 @@ def test_a_user_who_may_not_write_is_found_without_writing(
 ) -> None:
     status, says = only(with_(settings, mongo_url=mongo_read_url), "mongodb_user")
     assert status == "failed"
-    assert "insert on auditlogs, update on auditlogs, remove on auditlogs and 12 more" in says
+    assert "insert on auditlogs, update on auditlogs, remove on auditlogs and 15 more" in says
     assert "tend_fences" not in mongo_database.list_collection_names()
 
 
@@ -302,7 +304,34 @@ def test_a_user_whose_rights_end_before_the_fences_is_found(
 ) -> None:
     resources = [{"db": mongo_database.name, "collection": name} for name in INDEXES]
     actions = ["find", "insert", "update", "remove", "collStats"]
-    commands = mongo_admin[mongo_database.name]
+    with narrow(mongo_admin[mongo_database.name], resources, actions):
+        url = mongo_server.url(mongo_database.name).replace("//", f"//narrow:{PASSWORD}@", 1)
+        status, says = only(with_(settings, mongo_url=url), "mongodb_user")
+    assert status == "failed"
+    assert "lacks find on tend_fences, insert on tend_fences" in says
+
+
+def test_a_user_who_may_not_read_the_parents_of_orphans_is_found(
+    settings: Settings,
+    mongo_server: Mongo,
+    mongo_admin: MongoClient[dict[str, Any]],
+    mongo_database: Records[dict[str, Any]],
+) -> None:
+    names = [*(name for name in INDEXES if name != "users"), "tend_fences"]
+    resources = [{"db": mongo_database.name, "collection": name} for name in names]
+    actions = ["find", "insert", "update", "remove", "collStats"]
+    with narrow(mongo_admin[mongo_database.name], resources, actions):
+        url = mongo_server.url(mongo_database.name).replace("//", f"//narrow:{PASSWORD}@", 1)
+        found = not_ok(examine(Site(with_(settings, mongo_url=url))))
+    assert found["mongodb_user"][0] == "failed"
+    assert "lacks find on users;" in found["mongodb_user"][1]
+
+
+@contextmanager
+def narrow(
+    commands: Records[dict[str, Any]], resources: list[Any], actions: list[str]
+) -> Iterator[None]:
+    """A user `narrow` who may do this much."""
     commands.command(
         "createRole",
         "narrow",
@@ -310,14 +339,11 @@ def test_a_user_whose_rights_end_before_the_fences_is_found(
         roles=[],
     )
     commands.command("createUser", "narrow", pwd=PASSWORD, roles=["narrow"])
-    url = mongo_server.url(mongo_database.name).replace("//", f"//narrow:{PASSWORD}@", 1)
     try:
-        status, says = only(with_(settings, mongo_url=url), "mongodb_user")
+        yield
     finally:
         commands.command("dropUser", "narrow")
         commands.command("dropRole", "narrow")
-    assert status == "failed"
-    assert "lacks find on tend_fences, insert on tend_fences" in says
 
 
 def test_a_user_for_reading_who_may_write_is_a_warning(settings: Settings, mongo_url: str) -> None:
@@ -410,10 +436,10 @@ def test_the_command_ends_with_1_if_anything_failed_and_with_0_if_not(
     environment(monkeypatch, settings)
     assert main(["doctor"]) == 0
     assert f"0 of {len(EVERYTHING)} checks failed" in capsys.readouterr().out
-    mongo_database["sessions"].drop()
+    mongo_database["oauthstates"].drop()
     assert main(["doctor", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is False
     failed = [check for check in document["checks"] if check["status"] == "failed"]
-    assert [check["check"] for check in failed] == ["policy:session-cleanup"]
+    assert [check["check"] for check in failed] == ["policy:oauth-state-cleanup"]
     assert set(failed[0]) == {"check", "status", "says"}

@@ -109,6 +109,7 @@ def show_plan(out: Console, run: present.Document, plan: present.Document) -> No
             ("newest", moment(plan["newest"])),
             *_narrowed(plan["narrowing"]),
             *_held(plan["held"]),
+            ("reported", present.reported_in_words(plan)),
             *(("will fail", f"{count:,} {code}") for code, count in plan["will_fail"].items()),
             *(
                 ("quarantine", f"{count:,} {code}")

@@ -124,6 +124,7 @@ def show_run(out: Console, run: present.Document) -> None:
             ("due", moment(run["scheduled_for"])),
             ("cutoff", exact(run["cutoff"]) if run["cutoff"] else None),
             ("planned", _planned(run)),
+            ("reported", present.reported_in_words(run)),
             ("changed", number(run["changed"]) if run["digest"] else None),
             ("changed since the plan", number(skipped["changed_since"] or None)),
             ("gone since the plan", number(skipped["gone"] or None)),

@@ -18,7 +18,7 @@ from worker.doctor.check import (
     ok,
     warning,
 )
-from worker.doctor.policies import collections
+from worker.doctor.policies import collections, parents
 from worker.settings import mongo_database
 from worker.targets.mongo_errors import translated
 from worker.targets.mongo_fence import COLLECTION
@@ -80,8 +80,8 @@ def _user(site: Site) -> Verdict:
         return _untold(_SETTING)
     lacks = [
         f"{action} on {collection}"
-        for collection in _touched(site)
-        for action in ("find", *_WRITES)
+        for collection, actions in _needed(site).items()
+        for action in actions
         if action not in _allowed(privileges, str(mongo_database(url)), collection)
     ]
     if lacks:
@@ -101,13 +101,15 @@ def _read_user(site: Site) -> Verdict:
         return _untold(_READ_SETTING)
     allowed = {
         collection: _allowed(privileges, str(mongo_database(url)), collection)
-        for collection in _touched(site)
+        for collection in _needed(site)
     }
     writes = [
         f"{action} on {name}" for name in allowed for action in _WRITES if action in allowed[name]
     ]
     blind = [
-        f"find on {name}" for name in collections(site, "mongo") if "find" not in allowed[name]
+        f"find on {name}"
+        for name in (*collections(site, "mongo"), *parents(site, "mongo"))
+        if "find" not in allowed[name]
     ]
     if blind:
         return failed(f"The user in TEND_MONGO_READ_URL lacks {listed(blind)}; grant it read.")
@@ -118,9 +120,12 @@ def _read_user(site: Site) -> Verdict:
     return ok("The user in TEND_MONGO_READ_URL reads and cannot write.")
 
 
-def _touched(site: Site) -> tuple[str, ...]:
-    """What the policies change, and what Tend writes beside it."""
-    return tuple(dict.fromkeys((*collections(site, "mongo"), COLLECTION, "auditlogs")))
+def _needed(site: Site) -> dict[str, tuple[str, ...]]:
+    """What Tend does in each collection: it only looks at parents, and keeps its own beside."""
+    changed = (*collections(site, "mongo"), COLLECTION, "auditlogs")
+    return dict.fromkeys(parents(site, "mongo"), ("find",)) | dict.fromkeys(
+        changed, ("find", *_WRITES)
+    )
 
 
 def _authorized(url: str) -> tuple[list[Any], list[Privilege] | None]:

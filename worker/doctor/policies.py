@@ -9,6 +9,7 @@ import pymongo
 
 from policies.errors import PolicyError
 from policies.models import Policy, RecordOptions
+from policies.selectors import parent_of
 from worker.doctor.check import CONNECT_SECONDS, Check, Site, Verdict, ok
 from worker.registry import Policies, job_of
 from worker.settings import variable
@@ -27,6 +28,12 @@ def collections(site: Site, kind: str) -> tuple[str, ...]:
     """Every collection of this kind of target that a policy works on."""
     options = (cast(RecordOptions, policy.options) for policy in of_kind(site, kind))
     return tuple(dict.fromkeys(each.collection for each in options))
+
+
+def parents(site: Site, kind: str) -> tuple[str, ...]:
+    """Every collection of this kind of target in which a policy only looks for parents."""
+    found = (parent_of(job_of(policy).selector(policy)) for policy in of_kind(site, kind))
+    return tuple(dict.fromkeys(each.parent for each in found if each is not None))
 
 
 def of_kind(site: Site, kind: str) -> list[Policy]:

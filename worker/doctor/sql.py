@@ -18,7 +18,7 @@ from worker.doctor.check import (
     ok,
     warning,
 )
-from worker.doctor.policies import collections
+from worker.doctor.policies import collections, parents
 from worker.targets.sql_privileges import grants_to_read, grants_to_write, writes
 from worker.targets.sql_server import SqlServer, Transaction
 
@@ -71,6 +71,7 @@ def _user(site: Site) -> Verdict:
     with _asked(url) as transaction:
         is_file = transaction.dialect == "sqlite"
         lacks = [] if is_file else list(grants_to_write(transaction, collections(site, "sql")))
+        lacks += [] if is_file else list(grants_to_read(transaction, parents(site, "sql")))
     if is_file:
         return _writable(url)
     if lacks:
@@ -96,7 +97,7 @@ def _read_user(site: Site) -> Verdict:
         if transaction.dialect == "sqlite":
             return ok("SQLite knows no users; plans are read with writing switched off.")
         tables = collections(site, "sql")
-        lacks = list(grants_to_read(transaction, tables))
+        lacks = list(grants_to_read(transaction, (*tables, *parents(site, "sql"))))
         may_write = writes(transaction, tables)
     if lacks:
         return failed(f"The user in TEND_SQL_READ_URL lacks what plans need: {' '.join(lacks)}")

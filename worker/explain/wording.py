@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+from bson import ObjectId
 
 from policies.selectors import (
     AllOf,
@@ -16,6 +18,7 @@ from policies.selectors import (
     MoreThan,
     NoneOf,
     NotANumber,
+    NotIn,
     OlderThan,
     Selector,
     YoungerThan,
@@ -24,7 +27,7 @@ from policies.selectors import (
 from worker.targets.mongo_restore import value_at
 
 
-def in_words(selector: Selector) -> str:  # noqa: C901, PLR0911 - one for each word of the vocabulary
+def in_words(selector: Selector) -> str:  # noqa: C901, PLR0911, PLR0912 - one for each word
     """What a condition asks of a record; of those that have parts, how many must hold."""
     match selector:
         case OlderThan(older_than=what) if what.age.amount == 0:
@@ -45,6 +48,8 @@ def in_words(selector: Selector) -> str:  # noqa: C901, PLR0911 - one for each w
             return f"{kind.field} holds {kind.type}"
         case Equals(equals=wanted):
             return f"{wanted.field} is {_literal(wanted)}"
+        case NotIn(not_in=parent):
+            return f"{parent.field} is the {parent.key} of nothing in {parent.parent}"
         case AnyOf():
             return "at least one of these"
         case AllOf():
@@ -66,6 +71,8 @@ def turns_at(selector: Selector, record: Mapping[str, Any]) -> datetime | None:
     match selector:
         case OlderThan(older_than=what) | YoungerThan(younger_than=what):
             value = value_at(record, what.field)
+            if what.field == "_id" and isinstance(value, ObjectId):
+                value = value.generation_time + timedelta(seconds=1)  # it knows whole seconds
             return what.age.after(value) if isinstance(value, datetime) else None
         case _:
             return None

@@ -178,6 +178,18 @@ class Target(Protocol):
     ) -> int:
         """How many of these keys match, read on the primary."""
 
+    def reported(self, collection: str, selector: Selector, as_of: datetime) -> dict[str, int]:
+        """How many records a `not_in` leaves alone because their key can be no parent's.
+
+        By the reason: `null`, `missing`, `nan`, `type_string` and the like; empty without one.
+        """
+
+    def parents(self, collection: str, selector: Selector) -> dict[str, int]:
+        """How many records the parent of a `not_in` has by the target's own books, by its name.
+
+        Read on the primary; raises `ParentUnusable` if every child would look like an orphan.
+        """
+
     def fence(
         self,
         name: str,

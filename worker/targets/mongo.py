@@ -22,7 +22,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from jobs.base import Item
-from policies.selectors import AllOf, AnyOf, Selector, field_of, leaves
+from policies.selectors import AllOf, AnyOf, Selector, field_of, leaves, parent_of
 from policies.subjects import spared
 from worker.errors import IndexMissing
 from worker.targets.base import Archive, BatchRecord, RecordOutcome
@@ -30,6 +30,8 @@ from worker.targets.mongo_collections import check_collection, check_quarantine
 from worker.targets.mongo_errors import translated
 from worker.targets.mongo_fence import COLLECTION, MongoFence, close_fence, committed
 from worker.targets.mongo_look import MongoLook
+from worker.targets.mongo_orphans import PROBE, MongoOrphans, check_parent, parent_population
+from worker.targets.mongo_parents import orphaned_among
 from worker.targets.mongo_restore import MongoJudge
 from worker.targets.mongo_select import Filter, compile_held, compile_selector
 from worker.targets.quarantine import SUFFIX, Origin
@@ -86,9 +88,13 @@ class MongoTarget:
     def check(self, collection: str, selector: Selector, as_of: datetime) -> None:
         with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
             check_collection(self._reads, collection, self.where(collection))
-            condition = compile_selector(selector, as_of)
-            if self._scans(collection, condition):
-                commands = " ".join(self.index_commands(collection, selector, as_of))
+            parent = parent_of(selector)
+            if parent is not None:
+                check_parent(self._reads, collection, parent)
+            elif not self._scans(collection, compile_selector(selector, as_of)):
+                return
+            commands = " ".join(self.index_commands(collection, selector, as_of))
+            if commands:
                 raise IndexMissing(
                     f"{self.where(collection)} has no index for this selector; create it with "
                     f"{commands} or look with `tend plan --scan`."
@@ -100,15 +106,19 @@ class MongoTarget:
 
     def index_commands(self, collection: str, selector: Selector, as_of: datetime) -> list[str]:
         """The shell commands that create what this selector lacks."""
-        parts = _alternatives(selector)
-        names = [
-            field_of(next(iter(leaves(part))))
-            for part in parts
-            if self._scans(collection, compile_selector(part, as_of))
-        ]
+        parent = parent_of(selector)
+        if parent is None:
+            asked = [
+                (collection, field_of(next(iter(leaves(part)))), compile_selector(part, as_of))
+                for part in _alternatives(selector)
+            ]
+        else:
+            pairs = ((collection, parent.field), (parent.parent, parent.key))
+            asked = [(name, field, {field: PROBE}) for name, field in pairs]
+        lacks = [(name, field) for name, field, condition in asked if self._scans(name, condition)]
         return [
-            f"db.{collection}.createIndex({json.dumps({name: 1})});"
-            for name in dict.fromkeys(names)
+            f"db.{name}.createIndex({json.dumps({field: 1})});"
+            for name, field in dict.fromkeys(lacks)
         ]
 
     def _scans(self, collection: str, condition: Filter) -> bool:
@@ -141,15 +151,35 @@ class MongoTarget:
             return int(self._reads.command("collStats", collection).get("avgObjSize", 0))
 
     def count(self, collection: str, selector: Selector, as_of: datetime) -> int:
+        parent = parent_of(selector)
         with translated(self.where(collection)), pymongo.timeout(COUNT_SECONDS):
+            if parent is not None:
+                orphans = MongoOrphans(self._writes, collection, selector, parent, as_of)
+                return sum(1 for _ in orphans.stream((), COUNT_SECONDS))
             return self._writes[collection].count_documents(compile_selector(selector, as_of))
 
     def count_of(
         self, collection: str, selector: Selector, as_of: datetime, keys: Sequence[Any]
     ) -> int:
-        condition = {"$and": [{"_id": {"$in": list(keys)}}, compile_selector(selector, as_of)]}
         with translated(self.where(collection)), pymongo.timeout(COUNT_SECONDS):
+            orphaned = orphaned_among(self._writes[collection], selector, keys)
+            asked = compile_selector(selector, as_of, orphaned)
+            condition = {"$and": [{"_id": {"$in": list(keys)}}, asked]}
             return self._writes[collection].count_documents(condition, hint={"_id": 1})
+
+    def reported(self, collection: str, selector: Selector, as_of: datetime) -> dict[str, int]:
+        parent = parent_of(selector)
+        if parent is None:
+            return {}
+        with translated(self.where(collection)), pymongo.timeout(COUNT_SECONDS):
+            return MongoOrphans(self._reads, collection, selector, parent, as_of).reported()
+
+    def parents(self, collection: str, selector: Selector) -> dict[str, int]:
+        parent = parent_of(selector)
+        if parent is None:
+            return {}
+        with translated(self.where(parent.parent)), pymongo.timeout(LOOK_SECONDS):
+            return {parent.parent: parent_population(self._writes, collection, parent)}
 
     def fence(
         self,
@@ -248,9 +278,17 @@ class MongoReader:
         except IndexMissing:
             if not self._scan:
                 raise
-        condition = compile_selector(spared(selector, self._held), self._as_of)
+        selector = spared(selector, self._held)
+        parent = parent_of(selector)
         with translated(where):
-            records = self._target._reads[self._collection]  # noqa: SLF001 - its own reader
+            database = self._target._reads  # noqa: SLF001 - its own reader
+            if parent is not None:
+                orphans = MongoOrphans(database, self._collection, selector, parent, self._as_of)
+                for record in orphans.stream(fields, SCAN_SECONDS):
+                    yield Item(record["_id"], record)
+                return
+            records = database[self._collection]
+            condition = compile_selector(selector, self._as_of)
             pages = records.find_raw_batches(
                 condition,
                 {"_id": 1, **dict.fromkeys(fields, 1)},

@@ -18,6 +18,7 @@ from worker.errors import BatchTooLarge
 from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome, tally, why_missed
 from worker.targets.mongo_collections import check_collection
 from worker.targets.mongo_images import sort
+from worker.targets.mongo_parents import orphaned_among
 from worker.targets.mongo_quarantine import MongoQuarantine
 from worker.targets.mongo_restore import MongoJudge, operators, put_back, require
 from worker.targets.mongo_select import BY_KEY, Filter, compile_held, compile_selector
@@ -41,8 +42,9 @@ class MongoBatch:
     archived: ArchiveRef | None = field(default=None, init=False)
 
     def change(self, items: Sequence[Item], selector: Selector, decide: Decide) -> Outcomes:
-        condition = compile_selector(spared(selector, self.held), self.as_of)
         keys = [item.key for item in items]
+        orphaned = orphaned_among(self.records, selector, keys, self.session)
+        condition = compile_selector(spared(selector, self.held), self.as_of, orphaned)
         before = self._snapshot(keys, condition)
         missed = self._missed(keys, before, selector)
         images, failed = sort(before, decide, self.origin)
@@ -100,7 +102,8 @@ class MongoBatch:
         held = set[bytes]()
         if self.held is not None:
             wanted = AllOf(all=(selector, self.held))
-            held = self._which(rest, compile_selector(wanted, self.as_of))
+            orphaned = orphaned_among(self.records, wanted, rest, self.session)
+            held = self._which(rest, compile_selector(wanted, self.as_of, orphaned))
         return [RecordOutcome(key, why_missed(identity(key), present, held)) for key in rest]
 
     def _which(self, keys: list[Any], condition: Filter | None = None) -> set[bytes]:

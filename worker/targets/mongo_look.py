@@ -11,6 +11,7 @@ from jobs.base import Item
 from policies.selectors import Selector
 from worker.errors import IndexMissing
 from worker.targets.mongo_errors import translated
+from worker.targets.mongo_parents import orphaned_among
 from worker.targets.mongo_select import compile_selector
 
 SECONDS = 5
@@ -37,8 +38,10 @@ class MongoLook:
             return [Item(record["_id"], record) for record in found]
 
     def matches(self, selector: Selector, as_of: datetime, key: Any) -> bool:
-        condition = {"$and": [{"_id": {"$eq": key}}, compile_selector(selector, as_of)]}
         with translated(self._where), pymongo.timeout(SECONDS):
+            orphaned = orphaned_among(self._records, selector, [key])
+            asked = compile_selector(selector, as_of, orphaned)
+            condition = {"$and": [{"_id": {"$eq": key}}, asked]}
             return self._records.count_documents(condition, hint={"_id": 1}, limit=1) == 1
 
     def _is_indexed(self, field: str) -> bool:

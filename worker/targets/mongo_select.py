@@ -1,7 +1,7 @@
 """Selectors compiled to MongoDB filters: the one place where a selector becomes a query."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
@@ -12,12 +12,13 @@ from policies.selectors import (
     Equals,
     FieldValue,
     IsType,
-    Leaf,
     LessThan,
+    Local,
     Missing,
     MoreThan,
     NoneOf,
     NotANumber,
+    NotIn,
     OlderThan,
     Selector,
     YoungerThan,
@@ -36,25 +37,37 @@ _OTHER_TYPES = [
     *("string", "object", "binData", "objectId", "bool", "date", "regex", "timestamp"),
     *("javascript", "javascriptWithScope", "symbol", "dbPointer", "minKey", "maxKey"),
 ]
+_TYPES = {"text": "string", "date": "date"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def compile_selector(selector: Selector, as_of: datetime) -> Filter:
-    """The filter for a selector; MongoDB's type bracketing keeps text from being a date."""
+def compile_selector(
+    selector: Selector, as_of: datetime, orphaned: Sequence[Any] | None = None
+) -> Filter:
+    """The filter for a selector; MongoDB's type bracketing keeps text from being a date.
+
+    A filter cannot look into another collection: `orphaned` are the keys that were looked up
+    and found to have no parent, among those of the records that are asked for.
+    """
     match selector:
+        case NotIn(not_in=parent):
+            if orphaned is None:
+                raise AssertionError("a not_in is asked with the keys that have no parent")
+            return _of(parent.field, {"$in": list(orphaned)})
         case AnyOf(any=parts):
-            return _combine("$or", parts, as_of)
+            return {"$or": [compile_selector(part, as_of) for part in parts]}
         case AllOf(all=parts):
-            return _combine("$and", parts, as_of)
+            return {"$and": [compile_selector(part, as_of, orphaned) for part in parts]}
         case NoneOf(none=parts):
-            return _combine("$nor", parts, as_of)
+            return {"$nor": [compile_selector(part, as_of) for part in parts]}
         case leaf:
             return _condition(leaf, as_of)
 
 
-def _condition(leaf: Leaf, as_of: datetime) -> Filter:
+def _condition(leaf: Local, as_of: datetime) -> Filter:
     match leaf:
         case OlderThan(older_than=what):
-            return _of(what.field, {"$lt": what.age.before(as_of)})
+            return _older(what.field, what.age.before(as_of))
         case YoungerThan(younger_than=what):
             return _of(what.field, {"$gte": what.age.before(as_of)})
         case LessThan(less_than=bound):
@@ -67,7 +80,7 @@ def _condition(leaf: Leaf, as_of: datetime) -> Filter:
         case Missing(missing=what):
             return _missing(what.field)
         case IsType(is_type=kind):
-            return _of(kind.field, {"$type": "string"})
+            return _of(kind.field, {"$type": _TYPES[kind.type]})
         case Equals(equals=value):
             return _of(value.field, _equals(value))
 
@@ -76,8 +89,13 @@ def compile_held(held: Selector | None, as_of: datetime) -> Filter | None:
     return None if held is None else compile_selector(held, as_of)
 
 
-def _combine(operator: str, parts: Iterable[Selector], as_of: datetime) -> Filter:
-    return {operator: [compile_selector(part, as_of) for part in parts]}
+def _older(field: str, cutoff: datetime) -> Filter:
+    by_date = _of(field, {"$lt": cutoff})
+    if field != "_id":
+        return by_date
+    # Before 1970 no ObjectId was made; a whole second counts as its beginning.
+    made = ObjectId.from_datetime(max(cutoff, _EPOCH))
+    return {"$or": [by_date, {"_id": {"$lt": made}}]}
 
 
 def _of(field: str, condition: Filter) -> Filter:

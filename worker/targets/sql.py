@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, not_, select
 
 from jobs.base import Item
-from policies.selectors import Selector, field_of, leaves
+from policies.selectors import Selector, beside_parent, field_of, leaves, parent_of
 from policies.subjects import spared
-from worker.errors import DeadlineExceeded, IndexMissing
+from worker.errors import CollectionMissing, DeadlineExceeded, IndexMissing, ParentUnusable
 from worker.targets.base import Archive, BatchRecord
 from worker.targets.quarantine import Origin
 from worker.targets.sql_catalog import look_up
@@ -23,6 +23,7 @@ from worker.targets.sql_fence import SqlFence
 from worker.targets.sql_fences import SqlFences
 from worker.targets.sql_judge import SqlJudge
 from worker.targets.sql_look import SqlLook
+from worker.targets.sql_orphans import judged, lacking, reason
 from worker.targets.sql_quarantine import quarantine_of
 from worker.targets.sql_rows import NativeRow, size_of
 from worker.targets.sql_select import compile_selector
@@ -119,6 +120,37 @@ class SqlTarget:
         with self._server.reading(where, LOOK_SECONDS, primary=True) as transaction:
             quarantine_of(transaction, where, collection)
 
+    def reported(self, collection: str, selector: Selector, as_of: datetime) -> dict[str, int]:
+        parent = parent_of(selector)
+        if parent is None:
+            return {}
+        where = self.where(collection)
+        with self._server.reading(where, COUNT_SECONDS, primary=False) as transaction:
+            table = look_up(transaction, where, collection)
+            beside = [compile_selector(each, as_of, table) for each in beside_parent(selector)]
+            why = reason(table, parent).label("reason")
+            query = select(why, func.count()).select_from(table.source).group_by(why)
+            counted = transaction.execute(query.where(not_(judged(table, parent)), *beside))
+            return {name: int(records) for name, records in sorted(map(tuple, counted))}
+
+    def parents(self, collection: str, selector: Selector) -> dict[str, int]:
+        parent = parent_of(selector)
+        if parent is None:
+            return {}
+        try:
+            population = self.population_now(parent.parent)
+        except CollectionMissing as error:
+            raise ParentUnusable(
+                f"{self.where(parent.parent)} does not exist, so every record of {collection} "
+                "would look like an orphan; check `parent` in the policy."
+            ) from error
+        if not population:
+            raise ParentUnusable(
+                f"{self.where(parent.parent)} holds no record, so every record of {collection} "
+                "would look like an orphan."
+            )
+        return {parent.parent: population}
+
     def fence(
         self,
         name: str,
@@ -203,16 +235,23 @@ def require_index(
     transaction: Transaction, table: SqlTable, selector: Selector, as_of: datetime
 ) -> None:
     """Raise `IndexMissing`, with the commands that create what this selector lacks."""
-    if not scans(transaction, table, compile_selector(selector, as_of, table)):
+    parent = parent_of(selector)
+    if parent is not None:
+        commands = " ".join(lacking(transaction, table, parent))
+        if not commands:
+            return
+    elif not scans(transaction, table, compile_selector(selector, as_of, table)):
         return
-    lacking = [
-        field_of(next(iter(leaves(part))))
-        for part in alternatives(selector)
-        if scans(transaction, table, compile_selector(part, as_of, table))
-    ]
-    commands = " ".join(
-        index_command(transaction, table.source.fullname, field) for field in dict.fromkeys(lacking)
-    )
+    else:
+        fields = [
+            field_of(next(iter(leaves(part))))
+            for part in alternatives(selector)
+            if scans(transaction, table, compile_selector(part, as_of, table))
+        ]
+        commands = " ".join(
+            index_command(transaction, table.source.fullname, field)
+            for field in dict.fromkeys(fields)
+        )
     raise IndexMissing(
         f"{table.where} has no index for this selector; create it with {commands} or look with "
         "`tend plan --scan`."

@@ -5,6 +5,7 @@ A before-image without a column that was added meanwhile could not bring its rec
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import TableClause, column, table, text
 
@@ -109,7 +110,12 @@ def look_up(transaction: Transaction, where: str, collection: str) -> SqlTable:
         key=tuple(name for _, name in key),
         generated=frozenset(each.name for each in columns if each.is_generated),
         form=form,
+        beside=partial(_beside, transaction, where.removesuffix(collection)),
     )
+
+
+def _beside(transaction: Transaction, database: str, collection: str) -> SqlTable:
+    return look_up(transaction, database + collection, collection)
 
 
 def references(transaction: Transaction, collection: str) -> list[Reference]:

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ClauseElement, Executable, False_, text
+from sqlalchemy import ClauseElement, ColumnElement, Executable, False_, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from policies.selectors import AllOf, AnyOf, Selector
-from worker.targets.sql_select import Condition
 from worker.targets.sql_server import Transaction
 from worker.targets.sql_table import SqlTable
 
@@ -40,7 +39,7 @@ def _sqlite(element: Explain, compiler: SQLCompiler, **kw: Any) -> str:
     return f"EXPLAIN QUERY PLAN {compiler.process(element.query, **kw)}"
 
 
-def scans(transaction: Transaction, table: SqlTable, condition: Condition) -> bool:
+def scans(transaction: Transaction, table: SqlTable, condition: ColumnElement[bool]) -> bool:
     """Whether the database would read the whole table, or the whole of an index, for this."""
     if isinstance(condition, False_):
         return False

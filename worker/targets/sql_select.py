@@ -25,19 +25,22 @@ from policies.selectors import (
     AllOf,
     AnyOf,
     Equals,
+    FieldType,
     FieldValue,
     IsType,
-    Leaf,
     LessThan,
+    Local,
     Missing,
     MoreThan,
     NoneOf,
     NotANumber,
+    NotIn,
     OlderThan,
     Selector,
     YoungerThan,
 )
 from worker.errors import TargetError
+from worker.targets.sql_orphans import orphaned
 from worker.targets.sql_rows import MOMENTS, NUMBERS, Kind
 from worker.targets.sql_table import SqlTable
 
@@ -47,6 +50,8 @@ Condition = ColumnElement[bool]
 def compile_selector(selector: Selector, as_of: datetime, table: SqlTable) -> Condition:
     """The condition for a selector; raises `TargetError` where a column cannot be compared so."""
     match selector:
+        case NotIn(not_in=wanted):
+            return orphaned(table, wanted)
         case AnyOf(any=parts):
             return or_(*(compile_selector(part, as_of, table) for part in parts))
         case AllOf(all=parts):
@@ -58,7 +63,7 @@ def compile_selector(selector: Selector, as_of: datetime, table: SqlTable) -> Co
             return _condition(leaf, as_of, table)
 
 
-def _condition(leaf: Leaf, as_of: datetime, table: SqlTable) -> Condition:
+def _condition(leaf: Local, as_of: datetime, table: SqlTable) -> Condition:
     match leaf:
         case OlderThan(older_than=what):
             return _older(table, what.field, what.age.before(as_of))
@@ -73,7 +78,7 @@ def _condition(leaf: Leaf, as_of: datetime, table: SqlTable) -> Condition:
         case Missing(missing=what):
             return table.column(what.field).is_(None)
         case IsType(is_type=kind):
-            return _is_text(table, kind.field)
+            return _is_type(table, kind)
         case Equals(equals=value):
             return _equals(table, value)
 
@@ -162,6 +167,17 @@ def _not_a_number(table: SqlTable, name: str) -> Condition:
     if table.dialect == "sqlite":
         return and_(column >= "", func.typeof(column).in_(("text", "blob")))
     return false() if kind is Kind.INTEGER else _same(column, "NaN")
+
+
+def _is_type(table: SqlTable, wanted: FieldType) -> Condition:
+    return _is_text(table, wanted.field) if wanted.type == "text" else _is_date(table, wanted.field)
+
+
+def _is_date(table: SqlTable, name: str) -> Condition:
+    column, kind = table.column(name), table.kinds[name]
+    if kind not in MOMENTS | {Kind.DAY}:
+        return false()
+    return (column if table.dialect == "postgresql" else _as_date(column, kind)).is_not(None)
 
 
 def _is_text(table: SqlTable, name: str) -> Condition:

@@ -1,6 +1,6 @@
 """A table as it stands: its columns, what they hold, and its key."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,8 @@ class SqlTable:
     generated: frozenset[str]
     """Columns that the database computes: no part of a before-image."""
     form: Form
+    beside: "Callable[[str], SqlTable]"
+    """Another table of the same database, as this transaction finds it."""
 
     def column(self, name: str) -> ColumnClause[Any]:
         found: ColumnClause[Any] | None = self.source.c.get(name)

@@ -35,6 +35,10 @@ SAID: dict[str, tuple[dict[str, Any], str]] = {
     "Missing": ({"missing": {"field": "stock"}}, "stock is absent or null"),
     "IsType": ({"is_type": {"field": "date", "type": "text"}}, "date holds text"),
     "Equals": ({"equals": {"field": "type", "value": "return"}}, 'type is "return"'),
+    "NotIn": (
+        {"not_in": {"field": "userId", "parent": "users"}},
+        "userId is the _id of nothing in users",
+    ),
     "AnyOf": ({"any": [NEGATIVE]}, "at least one of these"),
     "AllOf": ({"all": [NEGATIVE]}, "each of these"),
     "NoneOf": ({"none": [NEGATIVE]}, "none of these"),
