@@ -17,6 +17,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "runs": Role.VIEWER,
         "show": Role.VIEWER,
         "watch": Role.VIEWER,
+        "records": Role.VIEWER,
         "explain": Role.VIEWER,
         "status": Role.VIEWER,
         "report retention": Role.VIEWER,
@@ -52,10 +53,13 @@ LEAST: Mapping[str, Role] = MappingProxyType(
     }
 )
 
+OPTIONS: Mapping[str, Role] = MappingProxyType({"records --reveal": Role.OPERATOR})
+"""Options that take more than their command does."""
+
 
 def least(command: str) -> Role:
     """The role that a command takes; one that nobody has put into the table takes an admin."""
-    return LEAST.get(command, Role.ADMIN)
+    return LEAST.get(command) or OPTIONS.get(command, Role.ADMIN)
 
 
 def must_allow(command: str, actor: Actor, environment: str) -> None:

@@ -217,6 +217,13 @@ def _cut(session: Session, run: Run, only: Selection) -> None:
         )
 
 
+def reveal(db: Database, run_id: int, person: Person, outcome: str | None) -> None:
+    """Put on record who looks at a run's values, and why, before they are shown."""
+    with db.transaction() as session:
+        run = runs.get(session, run_id)
+        _say(session, run, person, "records_revealed", outcome=outcome)
+
+
 def enable(db: Database, policy: Policy, person: Person) -> None:
     """From now on scheduled fires of this very text change data, and the schedule is not paused."""
     with db.transaction() as session:

@@ -35,6 +35,7 @@ COMMANDS = {
     "run": Command("changes:run", "Plan and apply a policy in one."),
     "runs": Command("runs:runs", "List the latest runs."),
     "show": Command("runs:show", "Show one run: state, counts, who, why, what it waits for."),
+    "records": Command("records:records", "List a run's records, each with its outcome and why."),
     "watch": Command("watch:watch", "Follow a run to its end; Ctrl-C leaves it to go on."),
     "pause": Command("pause:pause", "Stop a run at its next batch until it is resumed."),
     "resume": Command("changes:resume", "Continue a run that is paused or failed."),

@@ -11,6 +11,7 @@ import pytest
 from tests.worker.cli.conftest import Tend, ago
 from worker.cli import COMMANDS, loaded
 from worker.cli.endings import exit_code
+from worker.listing import Became
 from worker.states import State
 
 TEXT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
@@ -79,6 +80,16 @@ def test_the_keys_of_a_plan_are_documented(tend: Tend) -> None:
 def test_the_keys_of_an_undos_plan_are_documented(tend: Tend) -> None:
     tend.json("run", "text-dates", "--reason", "x", "--inline")
     assert keys_of("JSON of an undo's plan") == set(tend.json("undo", "r-1", "--plan"))
+
+
+def test_the_keys_of_a_runs_records_are_documented(tend: Tend) -> None:
+    tend.shop.salesData.insert_one({"date": "soon"})
+    tend.json("run", "text-dates", "--reason", "x", "--inline")
+    found = tend.json("records", "r-1")
+    documented = section("JSON of a run's records")
+    assert set(found) | set(Became) <= keys_of("JSON of a run's records")
+    for key in found["records"][0]:
+        assert f"`{key}`" in documented
 
 
 def test_the_keys_of_a_policy_are_documented(tend: Tend) -> None:

@@ -1,0 +1,138 @@
+"""`tend records`: which records a run touched, each with what became of it and why."""
+
+import csv
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
+
+import typer
+
+from policies.errors import TendError
+from worker import access, listing, operations
+from worker import runs as store
+from worker.archive import ArchiveStore
+from worker.cli import context, options, output
+from worker.database import Database
+from worker.errors import UsageError
+from worker.keys import Keyring
+from worker.listing import Became
+from worker.logs import safe_text
+from worker.settings import Settings
+
+Document = dict[str, Any]
+COLUMNS = ("key", "outcome", "code", "before", "after")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def records(
+    run: options.RunId,
+    outcome: Annotated[
+        Became | None, typer.Option("--outcome", help="Only those of which this became.")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Show values unmasked; takes --reason, and is audited.")
+    ] = False,
+    reason: options.Reason = "",
+    on_behalf_of: options.OnBehalfOf = None,
+    as_json: options.Json = False,
+) -> None:
+    """List every record of a run, masked, with what became of it and why."""
+    if as_csv and as_json:
+        raise UsageError("--csv and --json cannot both be printed; choose one.")
+    settings = context.load_settings()
+    run_id = store.parse_id(run)
+    person = None
+    if reveal:
+        access.must_allow("records --reveal", context.WHO.get(), settings.env)
+        person = context.person(reason, on_behalf_of)
+    with context.control(settings) as database:
+        found = _listing(settings, database, run_id, is_revealed=reveal)
+        if person is not None:
+            operations.reveal(database, run_id, person, outcome)
+        counts: Counter[str] = Counter()
+        rows = _chosen(found.rows(), outcome, counts)
+        if as_json:
+            _print_json(run_id, rows, counts)
+        elif as_csv:
+            _print_csv(rows)
+        else:
+            _print_lines(rows)
+    output.say(_summary(run_id, counts, outcome))
+
+
+def _listing(
+    settings: Settings, database: Database, run_id: int, *, is_revealed: bool
+) -> listing.Listing:
+    archive = ArchiveStore(settings.need("archive_url"))
+    keyring = Keyring.from_settings(settings)
+    return listing.listing(database, archive, keyring, run_id, is_revealed=is_revealed)
+
+
+def _chosen(
+    rows: Iterable[Document], outcome: str | None, counts: Counter[str]
+) -> Iterator[Document]:
+    """The rows that are wanted, while all are counted."""
+    for row in rows:
+        counts[row["outcome"]] += 1
+        if outcome in {None, row["outcome"]}:
+            yield row
+
+
+def _summary(run_id: int, counts: Counter[str], outcome: str | None) -> str:
+    parts = [f"{counts[name]:,} {name.replace('_', ' ')}" for name in Became if counts[name]]
+    listed = "" if outcome is None else f"; listed: {outcome.replace('_', ' ')}"
+    return f"r-{run_id}: {', '.join(parts) or 'no records'}{listed}"
+
+
+def _print_lines(rows: Iterable[Document]) -> None:
+    for row in rows:
+        what = f"{row['outcome']:<11} {row['code'] or '':<14} {row['key']}"
+        before = f"  {_flat(row['before'])}" if row["before"] else ""
+        after = f" → {_flat(row['after'])}" if row["after"] else ""
+        sys.stdout.write(f"{output.printable(f'{what}{before}{after}')}\n")
+    sys.stdout.flush()
+
+
+def _print_csv(rows: Iterable[Document]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow(_cell(row[name]) for name in COLUMNS)
+    sys.stdout.flush()
+
+
+def _cell(value: Any) -> Any:
+    """A spreadsheet takes text that begins like a formula for one."""
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value
+
+
+def _print_json(run_id: int, rows: Iterable[Document], counts: Counter[str]) -> None:
+    """One document, written as the records come; an error on the way is its last part."""
+    sys.stdout.write(f'{{"id": "r-{run_id}", "records": [')
+    failed: TendError | None = None
+    try:
+        for number, row in enumerate(rows):
+            sys.stdout.write(",\n" if number else "\n")
+            sys.stdout.write(json.dumps(row, ensure_ascii=False))
+    except TendError as error:
+        failed = error
+    sys.stdout.write(f'\n], "counts": {json.dumps(counts)}')
+    if failed is not None:
+        said = {"code": failed.code, "message": safe_text(failed), "details": {}}
+        sys.stdout.write(f', "status": "error", "error": {json.dumps(said, ensure_ascii=False)}')
+    sys.stdout.write("}\n")
+    sys.stdout.flush()
+    if failed is not None:
+        output.say(safe_text(failed))
+        raise typer.Exit(failed.exit_code)
+
+
+def _flat(fields: Document) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in fields.items())
