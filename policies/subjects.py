@@ -53,10 +53,16 @@ class Subjects(RootModel[Mapping[str, Mapping[str, SubjectField]]]):
     def declares(self, place: str) -> bool:
         return self._home(place) in self.root
 
+    def fields(self, place: str) -> Mapping[str, str]:
+        """The field of each subject in a collection; none for one that is not declared."""
+        known = self.root.get(self._home(place), {})
+        inside = self._inside(place)
+        return {name: f"{inside}{field.field}" for name, field in known.items()}
+
     def held(self, place: str, subjects: Iterable[tuple[str, str]]) -> Selector | None:
         """The records of `place` that belong to any of these (subject, value), or None."""
         fields = self.root[self._home(place)]
-        inside = "" if place in self.root else "record."
+        inside = self._inside(place)
         forms = [
             form
             for name, value in subjects
@@ -66,9 +72,13 @@ class Subjects(RootModel[Mapping[str, Mapping[str, SubjectField]]]):
         return AnyOf(any=tuple(forms)) if forms else None
 
     def _home(self, place: str) -> str:
-        """A MongoDB quarantine keeps each record whole, under `record`."""
+        """The collection itself, or that of which it is the quarantine."""
         home = place.removesuffix("_quarantine")
         return home if place not in self.root and home.startswith("mongo/") else place
+
+    def _inside(self, place: str) -> str:
+        """A MongoDB quarantine keeps each record whole, under `record`."""
+        return "" if self._home(place) == place else "record."
 
 
 def spared(selector: Selector, held: Selector | None) -> Selector:

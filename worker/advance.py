@@ -4,11 +4,23 @@ A doorbell only says "look"; ringing it twice, late or for nothing does no harm.
 """
 
 import time
+from datetime import timedelta
 
 import structlog
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
-from worker import applying, brake, claims, database, mirror, planner, runs, settling, verifying
+from worker import (
+    applying,
+    brake,
+    claims,
+    database,
+    held_archives,
+    mirror,
+    planner,
+    runs,
+    settling,
+    verifying,
+)
 from worker.audit import entries
 from worker.engine import Engine
 from worker.errors import (
@@ -21,10 +33,12 @@ from worker.errors import (
 )
 from worker.logs import safe_text
 from worker.states import State
-from worker.tables import Chunk, Doorbell, Run
+from worker.tables import Chunk, Doorbell, Entry, Run
 
 log = structlog.get_logger()
 
+LOOK_AGAIN = timedelta(days=1)
+"""When an archive that a legal hold kept beyond its time is asked for again."""
 SHIFT_SECONDS = 10.0
 """How long one doorbell works on a run before other runs get their turn."""
 
@@ -188,10 +202,25 @@ def _expire(engine: Engine, run_id: int) -> None:
             runs.move(session, run, State.EXPIRED, engine.actor, finished_at=moment)
 
 
+def _keep(engine: Engine, run_id: int) -> None:
+    with engine.database.transaction() as session:
+        run = runs.get(session, run_id, lock=True)
+        known = select(Entry.id).where(Entry.run_id == run_id, Entry.action == "archive_kept")
+        if session.scalar(known.limit(1)) is None:
+            entries.append(session, "archive_kept", engine.actor, run=run)
+        run.expires_at = database.now(session) + LOOK_AGAIN
+
+
 def _destroy(engine: Engine, run_id: int) -> None:
-    """Past its time: objects, keys, samples and fences go; the run's key goes last copy and all."""
+    """Past its time: objects, keys, samples and fences go; the run's key goes last copy and all.
+
+    Not while a record in it is under a legal hold: then it is looked at again in a day.
+    """
     with engine.database.transaction() as session:
         run = runs.get(session, run_id)
+    if held_archives.is_kept(engine, run):
+        _keep(engine, run_id)
+        return
     engine.archive.destroy(run.token)
     engine.target_of_run(run).forget(run.token + "/")
     with engine.database.transaction() as session:

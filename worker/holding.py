@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from policies.errors import TendError
 from policies.loader import did_you_mean
 from policies.subjects import Subjects
-from worker import applying, claims, database, holds
+from worker import applying, claims, database, held_archives, holds
 from worker.audit import entries
 from worker.claims import LEASE
 from worker.database import Database
@@ -30,9 +30,10 @@ PATIENCE_SECONDS = 4 * LEASE.total_seconds()
 
 @dataclass(frozen=True)
 class Match:
-    """How many records of one collection a hold protects."""
+    """How many records of one place a hold protects."""
 
     place: str
+    """Target and collection, or the archive of a run."""
     records: int | None
     """None where nobody could count them; `why` says so."""
     why: str | None = None
@@ -89,7 +90,7 @@ def release(db: Database, case: str, subject: Subject | None, person: Person) ->
 
 
 def matches(engine: Engine, subject: Subject) -> Iterator[Match]:
-    """What each collection holds of a subject, counted on the primary."""
+    """What each collection holds of a subject, counted on the primary, and each archive."""
     for place in sorted(engine.subjects.root):
         protected = engine.subjects.held(place, [subject])
         if protected is None:
@@ -106,6 +107,8 @@ def matches(engine: Engine, subject: Subject) -> Iterator[Match]:
             yield Match(place, None, "counting took too long; an index on its field would help")
         except TendError as error:
             yield Match(place, None, safe_text(error))
+    for run, records in held_archives.matches(engine, subject).items():
+        yield Match(f"the archive of r-{run}", records)
 
 
 def await_batches(engine: Engine, hold_id: int) -> list[str]:

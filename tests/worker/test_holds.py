@@ -1,6 +1,7 @@
 """Legal holds: what one protects is planned by nobody and changed by nobody."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,10 @@ from sqlalchemy import select
 from jobs.retention_purge import RetentionPurge
 from tests.worker.between_batches import in_the_second_batch
 from tests.worker.scenario import TESTER, Scenario, negative_values, old, policy_text, purge
-from worker import claims, holding, undoing
+from worker import claims, holding, objects, undoing
 from worker.errors import FenceLost, HoldUndeclared, UsageError
 from worker.registry import frozen_policy
-from worker.tables import Entry, Hold
+from worker.tables import Entry, Hold, Run
 
 USER = "u-1"
 RECORDS = 40
@@ -44,6 +45,11 @@ def hold(shop: Scenario, value: str = USER, case: str = "CASE-1") -> int:
 
 def release(shop: Scenario, case: str = "CASE-1") -> None:
     holding.release(shop.engine.database, case, None, TESTER)
+
+
+def expire_archive(shop: Scenario, run: Run) -> None:
+    with shop.engine.database.transaction() as session:
+        session.get_one(Run, run.id).expires_at = old(1)
 
 
 def left(shop: Scenario) -> list[Any]:
@@ -197,6 +203,44 @@ def test_a_preview_says_what_an_undo_would_do_with_what_is_held(shop: Scenario) 
     told = {one.key: one.code for one in undoing.preview(shop.engine, run, ())}
     assert sorted(key for key, code in told.items() if code == "held") == HELD
     assert sum(code is None for code in told.values()) == RECORDS - len(HELD)
+
+
+def test_an_archive_with_what_is_held_outlives_its_time(shop: Scenario) -> None:
+    before = shop.contents("salesData")
+    run = shop.run_through(purge())
+    hold(shop)
+    expire_archive(shop, run)
+    shop.advance(run.id)
+    expire_archive(shop, run)
+    kept = shop.advance(run.id)
+    assert kept.key is not None
+    assert [e.action for e in shop.entries(run.id)].count("archive_kept") == 1
+    release(shop)
+    assert shop.undo(kept).state == "undone"
+    assert shop.contents("salesData") == before
+
+
+def test_an_archive_is_destroyed_in_its_time_when_nothing_in_it_is_held(shop: Scenario) -> None:
+    run = shop.run_through(purge())
+    hold(shop, "somebody-else")
+    expire_archive(shop, run)
+    assert shop.advance(run.id).key is None
+
+
+def test_an_altered_archive_is_kept_while_any_hold_stands(shop: Scenario, tmp_path: Path) -> None:
+    run = shop.run_through(purge())
+    ref = objects.changed(shop.chunks(run.id)[0])[0]
+    (tmp_path / "archive" / ref.name).write_bytes(b"altered")
+    hold(shop, "somebody-else")
+    expire_archive(shop, run)
+    assert shop.advance(run.id).key is not None
+
+
+def test_archives_are_counted_among_what_a_hold_protects(shop: Scenario) -> None:
+    run = shop.run_through(purge())
+    found = {match.place: match.records for match in holding.matches(shop.engine, ("userId", USER))}
+    assert found["mongo/salesData"] == 0
+    assert found[f"the archive of r-{run.id}"] == len(HELD)
 
 
 def test_an_object_id_is_held_whether_it_is_stored_as_one_or_as_text(shop: Scenario) -> None:

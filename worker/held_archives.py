@@ -1,0 +1,64 @@
+"""Archives and legal holds: the copy of a held record outlives the archive's own time."""
+
+from collections.abc import Iterator
+
+import structlog
+from sqlalchemy import select
+
+from policies.subjects import Subjects
+from worker import holds, objects
+from worker.engine import Engine
+from worker.errors import ArchiveError
+from worker.tables import Chunk, Run
+from worker.targets.base import ArchiveRef, RecordOutcome
+from worker.targets.mongo_restore import value_at
+
+log = structlog.get_logger()
+
+Subject = tuple[str, str]
+
+
+def is_kept(engine: Engine, run: Run) -> bool:
+    """Whether a run's archive has a record that a hold protects at this moment."""
+    with engine.database.transaction() as session:
+        wanted = frozenset(holds.standing(session).subjects)
+    try:
+        return bool(wanted) and any(wanted & found for found in _subjects(engine, run))
+    except ArchiveError as error:
+        log.warning("archive kept, for nobody can see what it holds", run=run.id, why=str(error))
+        return True
+
+
+def matches(engine: Engine, subject: Subject) -> dict[int, int]:
+    """By run, how many records of a subject lie in archives that were not destroyed."""
+    with engine.database.transaction() as session:
+        kept = select(Run).where(Run.key.is_not(None), Run.applying_at.is_not(None))
+        runs = session.scalars(kept.order_by(Run.id)).all()
+    counted = {run.id: sum(subject in found for found in _subjects(engine, run)) for run in runs}
+    return {number: count for number, count in counted.items() if count}
+
+
+def _subjects(engine: Engine, run: Run) -> Iterator[frozenset[Subject]]:
+    """The subjects of each record that the run's archive can bring back."""
+    if run.key is None or run.collection is None:
+        return
+    key = engine.keyring.unwrap(run.key)
+    for ref in _objects(engine, run):
+        for record in engine.archive.read(key, ref):
+            if record.before is not None:
+                yield frozenset(_of_record(engine.subjects, run.collection, record))
+
+
+def _objects(engine: Engine, run: Run) -> Iterator[ArchiveRef]:
+    with engine.database.transaction() as session:
+        chunks = select(Chunk).where(Chunk.run_id == run.id, Chunk.direction == "apply")
+        found = session.scalars(chunks).all()
+    for chunk in found:
+        yield from objects.changed(chunk)
+
+
+def _of_record(subjects: Subjects, place: str, record: RecordOutcome) -> Iterator[Subject]:
+    """A value is compared as the text of it, in which a hold is written."""
+    image = record.before["row"] if place.startswith("sql/") else record.before
+    for name, field in subjects.fields(place).items():
+        yield name, str(value_at(image, field))
