@@ -72,7 +72,7 @@ def must_allow(command: str, actor: Actor, environment: str) -> None:
         if needed == Role.APPROVER and environment != DEVELOPMENT:
             raise NotAllowed(
                 f"`tend {command}` takes a token outside of development: set TEND_TOKEN to an "
-                "approver's."
+                "approver's, which an admin makes with `tend token create`."
             )
     elif not actor.role.includes(needed):
         raise NotAllowed(

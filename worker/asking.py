@@ -66,7 +66,7 @@ INSTEAD: Mapping[State, str] = MappingProxyType(
         State.REJECTED: "`tend show {run}` says why, and `tend plan {policy}` plans anew",
         State.REFUSED: "`tend override {run}` asks another person for it all the same, and "
         "`tend plan {policy} --limit …` plans a part",
-        State.EXPIRED: "nobody applied it in time, so plan anew with `tend plan {policy}`",
+        State.EXPIRED: "nobody let it go on in time, so plan anew with `tend plan {policy}`",
         State.APPLYING: "wait until it has ended, or end it with `tend cancel {run}`",
         State.PAUSED: "`tend resume {run}`, `tend undo {run}` or `tend cancel {run}` goes on",
         State.VERIFYING: "wait until it is verified; then `tend undo {run}` takes it back",

@@ -5,8 +5,9 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
+from tests.docs.pages import PAGES, blocks
 from worker import tokens
 from worker.database import Database
 from worker.errors import NotAllowed, TokenRefused, UsageError
@@ -113,6 +114,19 @@ def test_when_no_admin_is_left_the_database_makes_another(control: Database, end
     made = tokens.create(control, "root", Role.ADMIN, DAY, CLAIMED)
     past = datetime(2026, 3, 1, tzinfo=UTC)
     set_columns(control, made, **{"expires_at" if end == "expired" else "revoked_at": past})
+    again = tokens.create(control, "root", Role.ADMIN, DAY, CLAIMED)
+    assert tokens.authenticate(control, again.text).role == Role.ADMIN
+
+
+def test_what_the_page_says_lets_somebody_in_when_the_last_admins_token_is_lost(
+    control: Database,
+) -> None:
+    lost = tokens.create(control, "root", Role.ADMIN, DAY, CLAIMED)
+    (statement,) = blocks(PAGES["docs/settings.md"], "sql")
+    with control.transaction() as session:
+        session.execute(text(statement))
+    with pytest.raises(TokenRefused, match="which expired on"):
+        tokens.authenticate(control, lost.text)
     again = tokens.create(control, "root", Role.ADMIN, DAY, CLAIMED)
     assert tokens.authenticate(control, again.text).role == Role.ADMIN
 

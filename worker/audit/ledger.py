@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
+from worker.audit.approvals import Approvals
 from worker.audit.attempts import Attempts
 from worker.audit.body import Body, Intent, Outcome, Succeeded
 from worker.states import State
@@ -30,6 +31,7 @@ class Ledger:
         self._plan: dict[str, Any] | None = None
         self._succeeded: Succeeded | None = None
         self._chunks: dict[tuple[str, int], Attempts] = defaultdict(Attempts)
+        self._approvals = Approvals(run)
 
     def take(self, body: Body) -> Iterator[str]:
         """Note what an entry says; yields what is off with it where it stands."""
@@ -41,6 +43,7 @@ class Ledger:
             start = None if body.action in _BEGINNINGS else body.detail.get("from")
             if start != before:
                 yield f"moves its run on from {start}, which the entries before it left {before}"
+        yield from self._approvals.take(body)
         try:
             self._take_detail(body)
         except ValidationError as error:
