@@ -292,7 +292,7 @@ def test_a_user_who_may_not_write_is_found_without_writing(
 ) -> None:
     status, says = only(with_(settings, mongo_url=mongo_read_url), "mongodb_user")
     assert status == "failed"
-    assert "insert on auditlogs, update on auditlogs, remove on auditlogs and 15 more" in says
+    assert re.search(r"insert on tend_fences, update on tend_fences, .* and \d+ more", says)
     assert "tend_fences" not in mongo_database.list_collection_names()
 
 
@@ -349,7 +349,7 @@ def narrow(
 def test_a_user_for_reading_who_may_write_is_a_warning(settings: Settings, mongo_url: str) -> None:
     status, says = only(with_(settings, mongo_read_url=mongo_url), "mongodb_read_user")
     assert status == "warning"
-    assert "may write (insert on auditlogs" in says
+    assert "may write (insert on tend_fences" in says
 
 
 @contextmanager

@@ -18,10 +18,10 @@ from worker.doctor.check import (
     ok,
     warning,
 )
-from worker.doctor.policies import collections, parents
+from worker.doctor.policies import of_kind
+from worker.grants.mongo import to_read, to_work
 from worker.settings import mongo_database
 from worker.targets.mongo_errors import translated
-from worker.targets.mongo_fence import COLLECTION
 
 _SETTING = "TEND_MONGO_URL"
 _READ_SETTING = "TEND_MONGO_READ_URL"
@@ -80,12 +80,15 @@ def _user(site: Site) -> Verdict:
         return _untold(_SETTING)
     lacks = [
         f"{action} on {collection}"
-        for collection, actions in _needed(site).items()
-        for action in actions
-        if action not in _allowed(privileges, str(mongo_database(url)), collection)
+        for collection, actions in to_work(of_kind(site, "mongo")).items()
+        for action in ("find", *_WRITES)
+        if action in actions - _allowed(privileges, str(mongo_database(url)), collection)
     ]
     if lacks:
-        return failed(f"The user in TEND_MONGO_URL lacks {listed(lacks)}; grant it readWrite.")
+        return failed(
+            f"The user in TEND_MONGO_URL lacks {listed(lacks)}; grant it readWrite, or the role "
+            "that `tend doctor --grants` prints."
+        )
     return ok("The user in TEND_MONGO_URL may do what the policies, fences and mirror need.")
 
 
@@ -101,15 +104,13 @@ def _read_user(site: Site) -> Verdict:
         return _untold(_READ_SETTING)
     allowed = {
         collection: _allowed(privileges, str(mongo_database(url)), collection)
-        for collection in _needed(site)
+        for collection in to_work(of_kind(site, "mongo"))
     }
     writes = [
         f"{action} on {name}" for name in allowed for action in _WRITES if action in allowed[name]
     ]
     blind = [
-        f"find on {name}"
-        for name in (*collections(site, "mongo"), *parents(site, "mongo"))
-        if "find" not in allowed[name]
+        f"find on {name}" for name in to_read(of_kind(site, "mongo")) if "find" not in allowed[name]
     ]
     if blind:
         return failed(f"The user in TEND_MONGO_READ_URL lacks {listed(blind)}; grant it read.")
@@ -118,14 +119,6 @@ def _read_user(site: Site) -> Verdict:
             f"The user in TEND_MONGO_READ_URL may write ({listed(writes)}); grant it read alone."
         )
     return ok("The user in TEND_MONGO_READ_URL reads and cannot write.")
-
-
-def _needed(site: Site) -> dict[str, tuple[str, ...]]:
-    """What Tend does in each collection: it only looks at parents, and keeps its own beside."""
-    changed = (*collections(site, "mongo"), COLLECTION, "auditlogs")
-    return dict.fromkeys(parents(site, "mongo"), ("find",)) | dict.fromkeys(
-        changed, ("find", *_WRITES)
-    )
 
 
 def _authorized(url: str) -> tuple[list[Any], list[Privilege] | None]:
