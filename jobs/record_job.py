@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import ClassVar, cast
 
-from jobs.base import ApplyContext, Change, Item, Outcomes, PlanContext, Record
+from jobs.base import ApplyContext, Change, Item, Outcomes, PlanContext, Reader, Record
 from policies.models import Policy, RecordOptions
 from policies.selectors import AllOf, NoneOf, Selector, field_of, leaves
 
@@ -29,6 +29,9 @@ class RecordJob:
             return wanted
         return AllOf(all=(wanted, NoneOf(none=(options.unless,))))
 
+    def is_said_by_selector(self, policy: Policy) -> bool:  # noqa: ARG002 - no policy asks elsewhere
+        return True
+
     def fields(self, policy: Policy) -> tuple[str, ...]:
         options = cast(RecordOptions, policy.options)
         read = [field_of(leaf) for leaf in leaves(self.selector(policy))]
@@ -40,6 +43,9 @@ class RecordJob:
 
     def describe(self, policy: Policy, record: Record, as_of: datetime) -> Record:  # noqa: ARG002 - its conditions say all
         return {}
+
+    def check(self, records: Reader, policy: Policy, selector: Selector) -> None:  # noqa: ARG002 - the selector says it all
+        records.check(selector)
 
     def plan(self, ctx: PlanContext, policy: Policy, selector: Selector) -> Iterator[Item]:
         return ctx.records.select(selector, self.fields(policy))

@@ -104,6 +104,11 @@ class RecordOptions(PolicyOptions):
         """Whether it may move records to the collection's quarantine."""
         return False
 
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Every collection that the policy changes, its own first."""
+        return (self.collection,)
+
 
 class SelectOptions(RecordOptions):
     """A record job that is told its selector outright."""
@@ -136,11 +141,16 @@ class Policy(Vocabulary):
 
     @property
     def collection(self) -> str | None:
-        """Target and collection that this policy changes, if it changes records of one."""
+        """Target and collection of the records that this policy plans."""
+        return next(iter(self.collections), None)
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """Target and collection of every record that it may change, the planned ones first."""
         options = self.options
         if not isinstance(options, RecordOptions):
-            return None
-        return f"{options.target}/{options.collection}"
+            return ()
+        return tuple(f"{options.target}/{name}" for name in options.written)
 
     @property
     def version(self) -> str:

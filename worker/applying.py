@@ -6,7 +6,7 @@ transaction (counts, cursor, lease) that stands only if the claim does.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ import bson
 import structlog
 from bson.codec_options import CodecOptions, DatetimeConversion
 
-from jobs.base import ApplyContext, Item, Outcomes
+from jobs.base import ApplyContext, Held, Item, Outcomes
 from policies.selectors import Selector
 from worker import claims, guards, holds, runs, undoing
 from worker.claims import Claim
@@ -33,8 +33,9 @@ from worker.errors import (
 )
 from worker.logs import safe_text
 from worker.planner import payload_name
+from worker.steps import Steps, give_back, steps_of
 from worker.tables import Chunk
-from worker.targets.base import ArchiveRef, Batch, BatchRecord, Fence, Images
+from worker.targets.base import ArchiveRef, Batch, BatchRecord, Fence, Images, RecordOutcome
 from worker.targets.quarantine import Origin
 from worker.undoing import Share
 
@@ -56,10 +57,12 @@ Step = Callable[[int, int, Batch], Outcomes]
 
 @dataclass
 class Progress:
-    """What the fence says so far, and how large the next batch may be."""
+    """What the fence says so far, and what the next batch has to know."""
 
     batches: tuple[BatchRecord, ...] = ()
     size: int = 0
+    changed: int = 0
+    held: Held = field(default_factory=dict)
     is_known: bool = False
     """False until the fence was asked: before that, nothing may be recorded as its word."""
 
@@ -117,7 +120,7 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
     with _fence(engine, work, claim) as fence:
         progress.batches = fence.take(claim.attempt)
         progress.is_known = True
-        step = _step(engine, work, claim, chunk)
+        step = _step(engine, work, claim, chunk, progress)
         if claim.direction == "apply":
             _look_again(engine, work)
         while True:
@@ -127,6 +130,8 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
             if progress.cursor == claim.items:
                 claims.finish(engine.database, claim, progress.batches, engine.actor)
                 return True
+            progress.changed = leave.changed
+            progress.held = holds.beside(engine, work, leave.holds)
             end = min(progress.cursor + progress.size, claim.items)
             if claim.direction == "apply":
                 guards.check_batch(work.guards, leave.changed, end - progress.cursor)
@@ -200,15 +205,17 @@ def _load(engine: Engine, claim: Claim) -> tuple[Work, Chunk]:
 
 
 def _look_again(engine: Engine, work: Work) -> None:
-    """Before a chunk: the collection and its index are there, and the plan is no larger a part."""
+    """Before a chunk: collections and indexes are there, and the plan is no larger a part."""
     target, collection = engine.target_of(work.options), work.options.collection
-    target.check(collection, work.selector, work.as_of)
+    reader = target.reader(collection, work.as_of, scan=False)
+    work.job.check(reader, work.policy, work.selector)
     seen = (work.run.preview or {}).get("parents", {})
     guards.check_parents(seen, target.parents(collection, work.selector))
     with engine.database.transaction() as session:
         changed = claims.totals(session, work.run.id).changed
     population = target.population_now(collection)
-    guards.check_again(work.guards, work.run.planned, changed, population)
+    children = guards.children_of(work.run)
+    guards.check_again(work.guards, work.run.planned, changed, population, children)
 
 
 def _origin(engine: Engine, work: Work, claim: Claim) -> Origin | None:
@@ -218,7 +225,7 @@ def _origin(engine: Engine, work: Work, claim: Claim) -> Origin | None:
     return Origin(policy=work.policy.name, run=f"r-{claim.run_id}", at=engine.clock())
 
 
-def _step(engine: Engine, work: Work, claim: Claim, chunk: Chunk) -> Step:
+def _step(engine: Engine, work: Work, claim: Claim, chunk: Chunk, progress: Progress) -> Step:
     if claim.direction == "undo":
         share = undoing.share(engine, work.key, work.run, chunk)
         return partial(_undo_step, engine, work, share)
@@ -226,24 +233,49 @@ def _step(engine: Engine, work: Work, claim: Claim, chunk: Chunk) -> Step:
         raise ArchiveExpired(f"The keys of r-{work.run.id} are past their time; plan anew.")
     payload = work.key.open(chunk.payload, payload_name(work.run, chunk.number))
     items = [Item(key, {}) for key in bson.decode(payload, KEYS)["keys"]]
-    return partial(_apply_step, work, items)
+    return partial(_apply_step, engine, work, items, progress)
 
 
-def _apply_step(work: Work, items: Sequence[Item], start: int, end: int, batch: Batch) -> Outcomes:
-    chosen = items[start:end]
-    context = ApplyContext(work.as_of, batch)
+def _apply_step(
+    engine: Engine,
+    work: Work,
+    items: Sequence[Item],
+    progress: Progress,
+    start: int,
+    end: int,
+    batch: Batch,
+) -> Outcomes:
+    begun = steps_of(progress.batches)
+    if begun.is_giving_back:
+        return _give_back(engine, work, begun, end - start, batch)
+    chosen = items[start : start + 1] if begun.open else items[start:end]
+    context = ApplyContext(work.as_of, batch, progress.size, progress.held, begun=bool(begun.open))
     outcomes = work.job.apply(context, work.policy, work.selector, chosen)
-    if outcomes.total != len(chosen):
+    if outcomes.total + outcomes.left != len(chosen):
         raise AssertionError(
             f"job {work.job.name} accounted for {outcomes.total} of {len(chosen)} items"
         )
-    return outcomes
+    if begun.open and outcomes.total > outcomes.changed + outcomes.gone:
+        return _give_back(engine, work, begun, end - start, batch)
+    touched = outcomes.changed + outcomes.children
+    guards.check_batch(work.guards, progress.changed, touched)
+    return replace(outcomes, left=end - start - outcomes.total)
+
+
+def _give_back(engine: Engine, work: Work, begun: Steps, left: int, batch: Batch) -> Outcomes:
+    """The item stays, so the latest of its steps is taken back; then it is come to anew."""
+    step = begun.open[-1]
+    return replace(give_back(step, _changed(engine, work, step.archive), batch), left=left)
 
 
 def _undo_step(
     engine: Engine, work: Work, share: Share, start: int, end: int, batch: Batch
 ) -> Outcomes:
     return batch.restore(share.records(engine.archive, work.key, start, end))
+
+
+def _changed(engine: Engine, work: Work, ref: ArchiveRef) -> list[RecordOutcome]:
+    return [one for one in engine.archive.read(work.key, ref) if one.outcome == "changed"]
 
 
 def _archiver(engine: Engine, work: Work, claim: Claim) -> Callable[[Images], ArchiveRef]:

@@ -104,8 +104,17 @@ def _encode(images: Images) -> bytes:
                 {"before": before, "label": label} for before, label in images.quarantined
             ],
             "others": [
-                {"key": other.key, "outcome": other.outcome, "code": other.code}
+                {
+                    "key": other.key,
+                    "outcome": other.outcome,
+                    "code": other.code,
+                    **({"collection": other.collection} if other.collection else {}),
+                }
                 for other in images.others
+            ],
+            "children": [
+                {"collection": name, "deleted": records}
+                for name, records in images.children.items()
             ],
         }
     )
@@ -124,7 +133,13 @@ def _decode(document: RawBSONDocument) -> Iterator[RecordOutcome]:
         label = dict(moved["label"])
         yield RecordOutcome(before["_id"], "changed", before=before, label=label)
     for other in document["others"]:
-        yield RecordOutcome(other["key"], other["outcome"], other["code"])
+        where = other.get("collection")
+        yield RecordOutcome(other["key"], other["outcome"], other["code"], collection=where)
+    for child in document["children"]:
+        for before in child["deleted"]:
+            yield RecordOutcome(
+                before["_id"], "changed", before=before, collection=child["collection"]
+            )
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from jobs.base import Outcomes
+from jobs.base import Outcomes, added
 from worker import database, holds, runs, stops
 from worker.audit import entries
 from worker.database import Database
@@ -20,6 +20,7 @@ from worker.holds import Standing
 from worker.identity import Actor
 from worker.registry import frozen_policy
 from worker.states import State
+from worker.steps import given_back, still_changed
 from worker.tables import OUTCOMES, Chunk, Doorbell, Run
 from worker.targets.base import BatchRecord
 
@@ -128,7 +129,9 @@ def progress(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> Le
             return None
         stands = holds.standing(session)
         chunk.holds_seen = stands.seen
-        return Leave(totals(session, claim.run_id, claim.direction).changed, stands)
+        changed = totals(session, claim.run_id, claim.direction).changed
+        changed += children(session, claim.run_id, claim.direction)
+        return Leave(changed, stands)
 
 
 def finish(db: Database, claim: Claim, batches: tuple[BatchRecord, ...], actor: Actor) -> None:
@@ -215,7 +218,12 @@ def end_undo(session: Session, run: Run, actor: Actor) -> None:
 def succeeded(session: Session, run: Run) -> dict[str, Any]:
     """The detail of a `run_succeeded` entry."""
     counts = dict(zip(OUTCOMES, totals(session, run.id).counts, strict=True))
-    return {"counts": counts, "remaining": run.remaining, "digest": run.digest}
+    return {
+        "counts": counts,
+        "cascade": cascade(session, run.id),
+        "remaining": run.remaining,
+        "digest": run.digest,
+    }
 
 
 def fail_run(session: Session, run: Run, actor: Actor, error: str) -> None:
@@ -244,7 +252,11 @@ def apply_batches(chunk: Chunk, batches: tuple[BatchRecord, ...]) -> None:
     total = sum((batch.outcomes for batch in batches), Outcomes())
     for name, count in zip(OUTCOMES, total.counts, strict=True):
         setattr(chunk, name, count)
+    chunk.cascade = dict(total.cascade)
+    chunk.children = total.children
     chunk.cursor = batches[-1].end if batches else 0
+    conflicts = {back.number: step.children + back.children for step, back in given_back(batches)}
+    left = {batch.number for batch in still_changed(batches)}
     chunk.archives = [
         {
             "name": batch.archive.name,
@@ -252,6 +264,8 @@ def apply_batches(chunk: Chunk, batches: tuple[BatchRecord, ...]) -> None:
             "size": batch.archive.size,
             "changed": batch.outcomes.changed,
             "others": batch.outcomes.total - batch.outcomes.changed,
+            "children": batch.children if batch.number in left else 0,
+            "conflicts": conflicts.get(batch.number, 0),
         }
         for batch in batches
     ]
@@ -268,6 +282,25 @@ def totals(session: Session, run_id: int, direction: str = "apply") -> Outcomes:
     return Outcomes(*(int(value) for value in row))
 
 
+def cascade(session: Session, run_id: int, direction: str = "apply") -> dict[str, int]:
+    """By collection, the records that went with a run's items so far, or came back with them."""
+    chunks = select(Chunk.cascade).where(
+        Chunk.run_id == run_id, Chunk.direction == direction, Chunk.children != 0
+    )
+    total: dict[str, int] = {}
+    for counted in session.scalars(chunks):
+        total = added(total, counted)
+    return {name: count for name, count in total.items() if count}
+
+
+def children(session: Session, run_id: int, direction: str = "apply") -> int:
+    """The sum of `cascade`."""
+    summed = select(func.coalesce(func.sum(Chunk.children), 0))
+    return int(
+        session.scalar(summed.where(Chunk.run_id == run_id, Chunk.direction == direction)) or 0
+    )
+
+
 def record_outcome(session: Session, run: Run, chunk: Chunk, actor: Actor, result: str) -> None:
     """The entry that answers an attempt's intent; what it counts is what the fence committed."""
     counts: dict[str, Any] = {name: getattr(chunk, name) for name in OUTCOMES}
@@ -281,6 +314,7 @@ def record_outcome(session: Session, run: Run, chunk: Chunk, actor: Actor, resul
             "result": result,
             "cursor": chunk.cursor,
             "counts": counts,
+            "cascade": chunk.cascade,
             "archives": [
                 {"name": archive["name"], "sha256": archive["sha256"]} for archive in chunk.archives
             ],
@@ -289,7 +323,7 @@ def record_outcome(session: Session, run: Run, chunk: Chunk, actor: Actor, resul
 
 
 def _moved(chunk: Chunk, batches: Batches) -> bool:
-    return bool(batches and batches[-1].end > chunk.cursor)
+    return bool(batches and len(batches) > len(chunk.archives))
 
 
 def _name(chunk: Chunk) -> dict[str, Any]:
@@ -350,10 +384,8 @@ def rival_at_work(session: Session, run: Run) -> Run | None:
 
     While a run is stopped or paused another one may begin there; they take turns by chunks.
     """
-    if run.collection is None:
-        return None
     others = select(Run).where(
-        Run.collection == run.collection, Run.id != run.id, Run.state.in_(_MAY_WRITE)
+        runs.shares_a_collection(run.id), Run.id != run.id, Run.state.in_(_MAY_WRITE)
     )
     found = session.scalars(others.order_by(Run.id)).all()
     return next((other for other in found if is_at_work(session, other.id)), None)
@@ -361,8 +393,7 @@ def rival_at_work(session: Session, run: Run) -> Run | None:
 
 def _lock_rivals(session: Session, run_id: int) -> None:
     """Whoever may write to the same collection, this run too, so that no two claim at once."""
-    collection = select(Run.collection).where(Run.id == run_id).scalar_subquery()
-    rivals = and_(Run.collection == collection, Run.state.in_(_MAY_WRITE))
+    rivals = and_(runs.shares_a_collection(run_id), Run.state.in_(_MAY_WRITE))
     locked = select(Run.id).where(or_(Run.id == run_id, rivals)).order_by(Run.id)
     session.execute(locked.with_for_update()).all()
 

@@ -84,7 +84,13 @@ class Work:
     def guards(self) -> Guards:
         """The policy's, and what was overridden for this very plan."""
         run = self.run
-        return guards.in_force(self.policy.guards, run.overrides, run.planned, run.population or 0)
+        return guards.in_force(
+            self.policy.guards,
+            run.overrides,
+            run.planned,
+            run.population or 0,
+            guards.children_of(run),
+        )
 
     @property
     def as_of(self) -> datetime:

@@ -34,29 +34,39 @@ class Verdict:
         return asdict(self)
 
 
-def judge(guards: Guards, planned: int, population: int) -> tuple[Verdict, ...]:
-    """Judge a whole plan; 0 allows nothing. Of an empty population any record is 100 %."""
+def judge(guards: Guards, planned: int, population: int, children: int = 0) -> tuple[Verdict, ...]:
+    """Judge a whole plan; 0 allows nothing. Of an empty population any record is 100 %.
+
+    `children` are the records of other collections that go with the planned ones.
+    """
+    records = planned + children
     percent = min(100 * planned / population, 100.0) if population else 100.0 * (planned > 0)
     return (
-        Verdict("max_records", guards.max_records, planned, planned > guards.max_records),
+        Verdict("max_records", guards.max_records, records, records > guards.max_records),
         Verdict("max_percent", guards.max_percent, round(percent, 4), percent > guards.max_percent),
     )
 
 
-def in_force(guards: Guards, overridden: Collection[str], planned: int, population: int) -> Guards:
+def in_force(
+    guards: Guards,
+    overridden: Collection[str],
+    planned: int,
+    population: int,
+    children: int = 0,
+) -> Guards:
     """The limits of one run: one that was overridden is raised to what this very plan needs.
 
     A percentage is raised to the next whole one, for a living collection shrinks a little while
     people decide; every other guard stays as it is.
     """
     raised: dict[str, float] = {}
-    for verdict in judge(guards, planned, population):
+    for verdict in judge(guards, planned, population, children):
         if verdict.guard not in overridden:
             continue
         if verdict.guard == "max_percent":
             raised[verdict.guard] = min(math.floor(verdict.actual) + 1.0, 100.0)
         else:
-            raised[verdict.guard] = planned
+            raised[verdict.guard] = planned + children
     return guards.model_copy(update=raised)
 
 
@@ -73,9 +83,11 @@ def refusing(run: Run) -> list[str]:
     return [guard for guard in found if guard not in run.overrides]
 
 
-def check_again(guards: Guards, planned: int, changed: int, population_now: int) -> None:
+def check_again(
+    guards: Guards, planned: int, changed: int, population_now: int, children: int = 0
+) -> None:
     """Judge the plan against the population as it stands now, plus what this run took from it."""
-    tripped = refusal(judge(guards, planned, population_now + changed))
+    tripped = refusal(judge(guards, planned, population_now + changed, children))
     if tripped:
         raise GuardRefused(f"Looked at again before the write: {tripped}.")
 
@@ -89,6 +101,11 @@ def check_parents(seen: Mapping[str, int], now: Mapping[str, int]) -> None:
                 f"over {PARENTS_LOST} % fewer: records may only seem to be orphans. Look into it, "
                 "then plan anew."
             )
+
+
+def children_of(run: Run) -> int:
+    """How many records of other collections go with the planned ones."""
+    return sum((run.preview or {}).get("cascade", {}).values())
 
 
 def check_batch(guards: Guards, changed: int, batch: int) -> None:

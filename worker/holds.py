@@ -35,9 +35,23 @@ def protected(engine: Engine, work: Work, stands: Standing) -> Selector | None:
     Security locks and their release are exempt. Raises `HoldUndeclared` for a collection of
     which nobody said what holds mean there.
     """
+    return _protected_in(engine, work, stands, work.options.collection)
+
+
+def beside(engine: Engine, work: Work, stands: Standing) -> dict[str, Selector]:
+    """The same of the other collections that the run writes, where a hold protects anything."""
+    found = {
+        name: _protected_in(engine, work, stands, name)
+        for name in work.options.written
+        if name != work.options.collection
+    }
+    return {name: held for name, held in found.items() if held is not None}
+
+
+def _protected_in(engine: Engine, work: Work, stands: Standing, collection: str) -> Selector | None:
     if work.job.security or not stands.subjects:
         return None
-    place = f"{work.options.target}/{work.options.collection}"
+    place = f"{work.options.target}/{collection}"
     if not engine.subjects.declares(place):
         raise HoldUndeclared(
             f"A legal hold stands, and holds/subjects.yaml does not say which field of {place} "
@@ -47,10 +61,17 @@ def protected(engine: Engine, work: Work, stands: Standing) -> Selector | None:
 
 
 def protected_now(engine: Engine, work: Work) -> Selector | None:
-    """The same by the holds that stand at this moment."""
+    """What it must not touch of its collection by the holds that stand at this moment."""
     with engine.database.transaction() as session:
         stands = standing(session)
     return protected(engine, work, stands)
+
+
+def beside_now(engine: Engine, work: Work) -> dict[str, Selector]:
+    """The same of the other collections that it writes."""
+    with engine.database.transaction() as session:
+        stands = standing(session)
+    return beside(engine, work, stands)
 
 
 def compiled_without(session: Session, hold_id: int) -> Sequence[Chunk]:

@@ -16,6 +16,7 @@ def mirror(engine: Engine, run_id: int) -> None:
     with engine.database.transaction() as session:
         run = runs.get(session, run_id)
         totals = claims.totals(session, run_id)
+        cascade = claims.cascade(session, run_id)
         restored = claims.totals(session, run_id, "undo").changed
         at = run.finished_at or database.now(session)
     job = job_of(frozen_policy(run.policy_text))
@@ -24,6 +25,7 @@ def mirror(engine: Engine, run_id: int) -> None:
         "policy": run.policy,
         "state": run.state,
         job.mirror_count: totals.changed,
+        **({"cascade": cascade} if cascade else {}),
         "restoredCount": restored,
         "cutoffDate": run.cutoff,
         "environment": run.environment,

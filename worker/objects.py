@@ -12,7 +12,7 @@ def every(chunk: Chunk) -> tuple[ArchiveRef, ...]:
 
 def changed(chunk: Chunk) -> tuple[ArchiveRef, ...]:
     """Those with something that was changed, or restored."""
-    return tuple(_ref(each) for each in chunk.archives if each["changed"])
+    return tuple(_ref(each) for each in chunk.archives if each["changed"] + each["children"])
 
 
 def at(chunk: Chunk, position: int) -> ArchiveRef | None:

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
 from bson import ObjectId
 
-from jobs.base import Item, PlanContext, Reader
+from jobs.base import Item, PlanContext, Reader, RelatedReader
 from policies.models import Policy, RecordOptions
 from policies.selectors import Selector, cutoffs
 from worker.errors import DeadlineExceeded
@@ -82,5 +82,18 @@ class _WithFields:
         self._reader = reader
         self._more = more
 
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the reader can do, and a job may ask of it."""
+        return getattr(self._reader, name)
+
+    def check(self, selector: Selector) -> None:
+        self._reader.check(selector)
+
     def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Item]:
-        return self._reader.select(selector, tuple(dict.fromkeys([*fields, *self._more])))
+        return self._reader.select(selector, self._with_more(fields))
+
+    def walk(self, selector: Selector, fields: Sequence[str]) -> Iterator[Sequence[Item]]:
+        return cast(RelatedReader, self._reader).walk(selector, self._with_more(fields))
+
+    def _with_more(self, fields: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*fields, *self._more]))

@@ -54,6 +54,11 @@ def pick(
         raise ArchiveExpired(
             f"The archive of r-{run.id} expired and was destroyed; it cannot be taken back."
         )
+    if any(chunk.children for chunk in chunks):
+        raise ForbiddenArrow(
+            f"r-{run.id} deleted records with all that belonged to them, which is spread over its "
+            f"archive; take it back as a whole with `tend undo r-{run.id}`."
+        )
     key = keyring.unwrap(run.key)
     picked = [_pick(archive, key, run, chunks, undos, text) for text in texts]
     if len({one.identity for one in picked}) < len(picked):

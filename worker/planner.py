@@ -85,7 +85,7 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
     parents = target.parents(work.options.collection, work.selector)
     held = holds.protected_now(engine, work)
     reader = target.reader(work.options.collection, work.as_of, scan=scan, held=held)
-    context = PlanContext(work.as_of, reader)
+    context = PlanContext(work.as_of, reader, holds.beside_now(engine, work))
     found = work.job.plan(context, work.policy, work.selector)
     with _lease_kept(engine, run), ThreadPoolExecutor(1) as beside:
         counting = beside.submit(target.population, work.options.collection)
@@ -97,13 +97,15 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
         "cutoffs": {name: moment.isoformat() for name, moment in moments.items()},
         "guards": [
             verdict.as_json()
-            for verdict in guards.judge(work.policy.guards, survey.planned, population)
+            for verdict in guards.judge(
+                work.policy.guards, survey.planned, population, survey.children
+            )
         ],
         "held": _held(engine, work, held),
         "parents": parents,
         "reported": target.reported(work.options.collection, work.selector, work.as_of),
         "warnings": _warnings(engine, work),
-        "estimate": _estimate(engine, work, survey.planned),
+        "estimate": _estimate(engine, work, survey),
         "seconds": round(time.monotonic() - started, 3),
     }
     sample = json.dumps(survey.sample_as_json()).encode()
@@ -189,7 +191,7 @@ def _pages(work: Work, survey: Survey, found: Iterator[Item]) -> Iterator[list[A
 def _unique(page: list[Item]) -> list[Item]:
     """Encoding tells 1 from True and hashes documents; an ObjectId needs neither."""
     identities = [
-        key.binary if isinstance(key, ObjectId) else bson.encode({"": key}) for key, _ in page
+        key.binary if isinstance(key, ObjectId) else bson.encode({"": key}) for key, *_ in page
     ]
     return list(dict(zip(identities, page, strict=True)).values())
 
@@ -260,7 +262,7 @@ def _held(engine: Engine, work: Work, held: Selector | None) -> int | None:
         return None
 
 
-def _estimate(engine: Engine, work: Work, planned: int) -> dict[str, Any]:
+def _estimate(engine: Engine, work: Work, survey: Survey) -> dict[str, Any]:
     """Archive bytes before compression, and seconds at the policy's own past rate if it has one."""
     with engine.database.transaction() as session:
         past = session.execute(
@@ -269,13 +271,19 @@ def _estimate(engine: Engine, work: Work, planned: int) -> dict[str, Any]:
             .order_by(Run.id.desc())
             .limit(1)
         ).scalar()
-        changed = claims.totals(session, past.id).changed if past else 0
+        changed = _touched(session, past) if past else 0
     seconds = None
     if past and changed and past.finished_at and past.applying_at:
         took = (past.finished_at - past.applying_at).total_seconds()
-        seconds = round(planned * took / changed, 1)
-    size = engine.target_of(work.options).average_size(work.options.collection)
-    return {"seconds": seconds, "archive_bytes_at_most": planned * size}
+        seconds = round((survey.planned + survey.children) * took / changed, 1)
+    goes = {work.options.collection: survey.planned, **survey.cascade}
+    target = engine.target_of(work.options)
+    size = sum(count * target.average_size(name) for name, count in goes.items())
+    return {"seconds": seconds, "archive_bytes_at_most": size}
+
+
+def _touched(session: Session, run: Run) -> int:
+    return claims.totals(session, run.id).changed + claims.children(session, run.id)
 
 
 def still_enabled(session: Session, run: Run) -> bool:
@@ -288,7 +296,10 @@ def still_enabled(session: Session, run: Run) -> bool:
 
 def _freeze(engine: Engine, run: Run, work: Work, **columns: Any) -> None:
     """The plan is whole: store what it says, and take the arrow its guards and policy allow."""
-    verdicts = guards.judge(work.policy.guards, columns["planned"], columns["population"])
+    cascade = columns["preview"]["cascade"]
+    verdicts = guards.judge(
+        work.policy.guards, columns["planned"], columns["population"], sum(cascade.values())
+    )
     refused = guards.refusal(verdicts)
     actor = engine.actor
     with engine.database.transaction() as session:
@@ -299,6 +310,7 @@ def _freeze(engine: Engine, run: Run, work: Work, **columns: Any) -> None:
         for name, value in {**columns, **free}.items():
             setattr(current, name, value)
         facts = {name: columns[name] for name in ("planned", "population", "digest")}
+        facts["cascade"] = cascade
         facts["cutoffs"] = columns["preview"]["cutoffs"]
         facts["selector_digest"] = hashlib.sha256(
             json.dumps(columns["selector"], sort_keys=True).encode()

@@ -44,6 +44,7 @@ def run_as_json(session: Session, run: Run) -> Document:
         "reported": (run.preview or {}).get("reported", {}),
         "population": run.population,
         "changed": done.changed,
+        "cascade": claims.cascade(session, run.id),
         "skipped": {
             "changed_since": done.changed_since,
             "gone": done.gone,
@@ -54,6 +55,7 @@ def run_as_json(session: Session, run: Run) -> Document:
         "uncertain": done.uncertain,
         "remaining": run.remaining,
         "restored": undone.changed,
+        "cascade_restored": claims.cascade(session, run.id, "undo"),
         "conflicts": undone.changed_since,
         "digest": run.digest,
         "created_at": time_as_json(run.created_at),
@@ -109,6 +111,11 @@ def state_in_words(document: Document) -> str:
     return state
 
 
+def cascade_in_words(cascade: dict[str, int]) -> str | None:
+    """How many records of which collections, in the order in which they went."""
+    return ", ".join(f"{count:,} {name}" for name, count in cascade.items()) or None
+
+
 def left_in_words(document: Document) -> list[str]:
     """Why the selector still finds records after the run: each part and its cause."""
     remaining = document["remaining"] or {}
@@ -142,7 +149,7 @@ def exceptions(session: Session, run: Run, direction: str) -> list[ArchiveRef]:
         ArchiveRef(entry["name"], entry["sha256"], entry["size"])
         for chunk in chunks
         for entry in chunk.archives
-        if entry["others"]
+        if entry["others"] + entry["conflicts"]
     ]
 
 
@@ -155,7 +162,9 @@ def records(
     key = keyring.unwrap(run.key)
     for ref in objects:
         found = (record for record in archive.read(key, ref) if record.outcome == outcome)
-        yield from ({"key": mask("_id", record.key), "code": record.code} for record in found)
+        for record in found:
+            where = {"collection": record.collection} if record.collection else {}
+            yield {"key": mask("_id", record.key), "code": record.code, **where}
 
 
 def _sample(run: Run, keyring: Keyring) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, false, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from policies.models import Policy
@@ -19,7 +19,7 @@ from worker.errors import ForbiddenArrow, UnknownRun
 from worker.identity import Actor
 from worker.registry import frozen_policy, job_of
 from worker.states import ALLOWED, BUSY, UNFINISHED, State
-from worker.tables import Doorbell, Run
+from worker.tables import Doorbell, Run, RunCollection
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,9 @@ def create(session: Session, request: Request, *, skipped: str | None = None) ->
     )
     session.add(run)
     session.flush()
+    session.add_all(
+        RunCollection(run_id=run.id, collection=name) for name in request.policy.collections
+    )
     entries.append(
         session,
         "run_skipped" if skipped else "run_created",
@@ -192,10 +195,7 @@ def busy(session: Session, run: Run, *, lock: bool = False) -> Run | None:
 
     With `lock`, no two runs can each find the other absent and begin.
     """
-    rivals = or_(
-        Run.policy == run.policy,
-        Run.collection == run.collection if run.collection is not None else false(),
-    )
+    rivals = or_(Run.policy == run.policy, shares_a_collection(run.id))
     if lock:
         unfinished = select(Run.id).where(rivals, Run.state.in_(BUSY)).order_by(Run.id)
         session.execute(unfinished.with_for_update()).all()
@@ -206,7 +206,7 @@ def busy(session: Session, run: Run, *, lock: bool = False) -> Run | None:
         Run.state.in_((State.APPLYING, State.UNDOING)),
         and_(Run.state == State.PLANNING, Run.apply_after_plan),
     )
-    same_collection = and_(Run.collection == run.collection, writing)
+    same_collection = and_(shares_a_collection(run.id), writing)
     waits_for = or_(same_policy, same_collection) if _will_write(run) else same_policy
     found = session.scalars(select(Run).where(Run.id != run.id, waits_for).order_by(Run.id)).all()
     return next((other for other in found if not _makes_way(session, run, other)), None)
@@ -224,6 +224,13 @@ def _makes_way(session: Session, run: Run, other: Run) -> bool:
     )
 
 
+def shares_a_collection(run_id: int) -> ColumnElement[bool]:
+    """Runs that write where this one does, itself among them if it writes anywhere."""
+    ours = select(RunCollection.collection).where(RunCollection.run_id == run_id)
+    sharing = select(RunCollection.run_id).where(RunCollection.collection.in_(ours))
+    return Run.id.in_(sharing)
+
+
 def _will_write(run: Run) -> bool:
     """Only a plan that nobody applies yet leaves its collection to others."""
     return run.apply_after_plan or run.state not in {State.QUEUED, State.PLANNING}
@@ -234,7 +241,7 @@ def _wake_the_next(session: Session, run: Run) -> None:
     waiting = session.scalars(
         select(Run)
         .where(Run.state == State.QUEUED, Run.inline.is_(False), Run.id != run.id)
-        .where(or_(Run.policy == run.policy, Run.collection == run.collection))
+        .where(or_(Run.policy == run.policy, shares_a_collection(run.id)))
         .order_by(Run.id)
         .limit(1)
     ).first()

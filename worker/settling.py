@@ -5,10 +5,10 @@ Cancel and undo settle first. It may be done any number of times, by anyone.
 
 from collections import Counter
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from worker import claims, database, runs
+from worker import claims, database, objects, runs
 from worker.engine import Engine
 from worker.identity import Actor
 from worker.registry import frozen_policy
@@ -64,13 +64,15 @@ def prepare_undo(engine: Engine, run_id: int) -> None:
         back = _stop_earlier_undo(session, run)
         changed = session.scalars(
             select(Chunk).where(
-                Chunk.run_id == run_id, Chunk.direction == "apply", Chunk.changed > 0
+                Chunk.run_id == run_id,
+                Chunk.direction == "apply",
+                or_(Chunk.changed > 0, Chunk.children > 0),
             )
         ).all()
         number = undo_chunks(session, run_id)
         for source in changed:
-            if source.changed > back[source.number]:
-                size = sum(each["changed"] > 0 for each in source.archives)
+            if source.changed + source.children > back[source.number]:
+                size = len(objects.changed(source))
                 chunk = Chunk(run_id=run_id, direction="undo", number=number, items=size)
                 chunk.source = source.number
                 session.add(chunk)
@@ -94,7 +96,7 @@ def _stop_earlier_undo(session: Session, run: Run) -> Counter[int | None]:
     for chunk in session.scalars(
         select(Chunk).where(Chunk.run_id == run.id, Chunk.direction == "undo")
     ):
-        back[chunk.source] += chunk.changed
+        back[chunk.source] += chunk.changed + chunk.children
         chunk.judged_again = True
         if chunk.state != "done":
             chunk.state = "stopped"

@@ -30,7 +30,13 @@ class Survey:
     will_quarantine: Counter[str] = field(default_factory=Counter)
     before: dict[str, Decimal] = field(default_factory=dict)
     after: dict[str, Decimal] = field(default_factory=dict)
+    cascade: Counter[str] = field(default_factory=Counter)
+    """By collection, the records that go with the planned ones."""
     sample: list[tuple[Item, Change]] = field(default_factory=list)
+
+    @property
+    def children(self) -> int:
+        return self.cascade.total()
 
     def __post_init__(self) -> None:
         self._random = Random(self.seed)  # noqa: S311 - a reproducible sample, not a secret
@@ -42,6 +48,9 @@ class Survey:
         self._sample(items, changes)
         self.planned += len(items)
         self._date(items)
+        for item in items:
+            if item.children:
+                self.cascade.update(item.children)
         if set(map(type, changes)) == {Delete}:
             return  # a purge's records are neither summed nor left
         for item, change in zip(items, changes, strict=True):
@@ -58,6 +67,7 @@ class Survey:
             "newest": _iso(self.newest),
             "will_fail": dict(self.will_fail),
             "will_quarantine": dict(self.will_quarantine),
+            "cascade": dict(self.cascade),
             "sums": {
                 name: {"before": str(self.before[name]), "after": str(self.after[name])}
                 for name in self.before
@@ -138,7 +148,8 @@ def _example(item: Item, change: Change) -> dict[str, Any]:
     before = {name: mask(name, value) for name, value in item.fields.items() if name != "_id"}
     example: dict[str, Any] = {"key": mask("_id", item.key), "before": before}
     if isinstance(change, Delete):
-        return {**example, "after": None}
+        goes_too = {"cascade": dict(item.children)} if item.children else {}
+        return {**example, "after": None, **goes_too}
     if isinstance(change, Fail):
         return {**example, "after": before, "left": change.code}
     if isinstance(change, Quarantine):

@@ -76,7 +76,7 @@ class Run(Table):
     """Names the run in fences and archives, which may have seen its id before."""
     policy: Mapped[str] = mapped_column(String(64))
     collection: Mapped[str | None]
-    """Target and collection that the policy changes: one run writes there at a time."""
+    """Target and collection whose records the policy plans; `RunCollection` has all it writes."""
     policy_version: Mapped[str] = mapped_column(String(64))
     policy_text: Mapped[str]
     environment: Mapped[str] = mapped_column(String(32))
@@ -138,6 +138,16 @@ class Run(Table):
     mirrored_at: Mapped[datetime | None]
 
 
+class RunCollection(Table):
+    """A target and collection that a run may write to: one run writes there at a time."""
+
+    __tablename__ = "run_collections"
+    __table_args__ = (Index("ix_run_collections_collection", "collection"),)
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    collection: Mapped[str] = mapped_column(primary_key=True)
+
+
 class Chunk(Table):
     """A slice of a plan: the unit of claiming, of leases and of audit."""
 
@@ -171,6 +181,10 @@ class Chunk(Table):
     """A later undo judges these records anew: its conflicts count, and these no longer."""
     holds_seen: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     """The latest hold that the batch at work was compiled with."""
+    cascade: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """By collection, the records that went with its items, or with an undo came back."""
+    children: Mapped[int] = mapped_column(default=0)
+    """The sum of `cascade`."""
     archives: Mapped[list[Any]] = mapped_column(default=list)
     """Name, SHA-256 and counts of every archive object the fence says was committed."""
     error: Mapped[str | None]

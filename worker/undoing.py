@@ -13,8 +13,9 @@ from worker import holds, objects, settling
 from worker.archive import ArchiveStore
 from worker.engine import Engine, thaw
 from worker.keys import RunKey
+from worker.steps import still_changed
 from worker.tables import Chunk, Run
-from worker.targets.base import ArchiveRef, RecordOutcome
+from worker.targets.base import ArchiveRef, Place, RecordOutcome, place_of
 from worker.targets.record_key import identity
 
 
@@ -37,7 +38,7 @@ class Share:
     """What one undo chunk takes back: of these archive objects, these records."""
 
     objects: Sequence[ArchiveRef]
-    back: frozenset[bytes] = frozenset()
+    back: frozenset[Place] = frozenset()
     """Those that an earlier undo restored."""
     only: bytes | None = None
 
@@ -51,8 +52,7 @@ class Share:
     def _has(self, record: RecordOutcome) -> bool:
         if self.only is None and not self.back:
             return True
-        name = identity(record.key)
-        return name not in self.back and self.only in {None, name}
+        return place_of(record) not in self.back and self.only in {None, identity(record.key)}
 
 
 def share(engine: Engine, key: RunKey, run: Run, chunk: Chunk) -> Share:
@@ -85,12 +85,15 @@ def preview(engine: Engine, run: Run, picked: Sequence[Picked]) -> Iterator[Reco
 
 
 def committed(engine: Engine, run: Run, chunk: Chunk) -> tuple[ArchiveRef, ...]:
-    """The objects with what a chunk changed or restored; an open fence may know more than it."""
+    """The objects with what a chunk changed or restored; an open fence may know more than it.
+
+    The last one first: so parents come back before the children that went ahead of them.
+    """
     if settling.is_open(chunk):
         name = f"{run.token}/{chunk.direction}/{chunk.number}"
         batches = engine.target_of_run(run).committed(name)
-        return tuple(batch.archive for batch in batches if batch.outcomes.changed)
-    return objects.changed(chunk)
+        return tuple(batch.archive for batch in reversed(still_changed(batches)))
+    return objects.changed(chunk)[::-1]
 
 
 def _shares(engine: Engine, key: RunKey, run: Run, picked: Sequence[Picked]) -> Iterator[Share]:
@@ -108,7 +111,7 @@ def _shares(engine: Engine, key: RunKey, run: Run, picked: Sequence[Picked]) -> 
         yield Share(committed(engine, run, source), back)
 
 
-def _restored(engine: Engine, key: RunKey, run: Run, source: int) -> frozenset[bytes]:
+def _restored(engine: Engine, key: RunKey, run: Run, source: int) -> frozenset[Place]:
     """The records of a chunk that are back already."""
     with engine.database.transaction() as session:
         earlier = session.scalars(
@@ -117,7 +120,7 @@ def _restored(engine: Engine, key: RunKey, run: Run, source: int) -> frozenset[b
             )
         ).all()
     return frozenset(
-        identity(record.key)
+        place_of(record)
         for chunk in earlier
         for ref in committed(engine, run, chunk)
         for record in engine.archive.read(key, ref)

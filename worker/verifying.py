@@ -1,11 +1,15 @@
 """After a run the selector is asked again, and what is left is explained."""
 
-from typing import Any
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from policies.selectors import AllOf
+from jobs.base import PlanContext
+from policies.selectors import AllOf, Selector
 from policies.subjects import spared
 from worker import claims, database, holds, runs
 from worker.claims import LEASE
@@ -13,7 +17,11 @@ from worker.engine import Engine, Work, thaw
 from worker.errors import DeadlineExceeded
 from worker.states import State
 from worker.tables import Chunk, Run
-from worker.targets.base import ArchiveRef
+from worker.targets.base import ArchiveRef, Target
+from worker.targets.record_key import identity
+
+PLANNING_SECONDS = 30
+"""Planning once more ends well within the lease of whoever verifies."""
 
 
 def verify(engine: Engine, run_id: int) -> bool:
@@ -60,11 +68,9 @@ def _remaining(engine: Engine, work: Work) -> dict[str, Any]:
 
     A total that takes too long to count is `at_least` what can be explained.
     """
-    collection = work.options.collection
-    target = engine.target_of(work.options)
     held = holds.protected_now(engine, work)
-    free = spared(work.selector, held)
     left = {"held": 0, "failed": 0, "changed_since": 0}
+    still = _still_found(engine, work, held)
     with engine.database.transaction() as session:
         archives = _with_exceptions(session, work.run.id)
     for ref in archives:
@@ -74,16 +80,86 @@ def _remaining(engine: Engine, work: Work) -> dict[str, Any]:
                 keys[record.outcome].append(record.key)
         for outcome, those in keys.items():
             if those:
-                left[outcome] += target.count_of(collection, free, work.as_of, those)
+                left[outcome] += still.count_of(those)
     try:
-        if held is not None:
-            kept = AllOf(all=(work.selector, held))
-            left["held"] = target.count(collection, kept, work.as_of)
-        total = target.count(collection, work.selector, work.as_of)
+        left["held"] = still.count_held()
+        total = still.count() + left["held"]
     except DeadlineExceeded:
         explained = sum(left.values())
         return {"total": explained, "at_least": True, **left, "not_planned": None}
     return {"total": total, "at_least": False, **left, "not_planned": total - sum(left.values())}
+
+
+class _Found(Protocol):
+    """What the policy finds now; each question may raise `DeadlineExceeded`."""
+
+    def count(self) -> int:
+        """How many records that no hold protects."""
+
+    def count_of(self, keys: Sequence[Any]) -> int:
+        """How many of these, that no hold protects."""
+
+    def count_held(self) -> int:
+        """How many records that a hold protects."""
+
+
+@dataclass(frozen=True)
+class _BySelector:
+    """The target counts what the selector says."""
+
+    target: Target
+    work: Work
+    held: Selector | None
+
+    def count(self) -> int:
+        return self._count(spared(self.work.selector, self.held))
+
+    def count_of(self, keys: Sequence[Any]) -> int:
+        free = spared(self.work.selector, self.held)
+        return self.target.count_of(self.work.options.collection, free, self.work.as_of, keys)
+
+    def count_held(self) -> int:
+        if self.held is None:
+            return 0
+        return self._count(AllOf(all=(self.work.selector, self.held)))
+
+    def _count(self, selector: Selector) -> int:
+        return self.target.count(self.work.options.collection, selector, self.work.as_of)
+
+
+@dataclass(frozen=True)
+class _ByPlanning:
+    """The job plans once more, for as long as there is time; holds let it find the rest alone."""
+
+    found: set[bytes]
+    is_whole: bool
+
+    def count(self) -> int:
+        if not self.is_whole:
+            raise DeadlineExceeded("Planning once more took longer than allowed.")
+        return len(self.found)
+
+    def count_of(self, keys: Sequence[Any]) -> int:
+        return len(self.found.intersection(map(identity, keys)))
+
+    def count_held(self) -> int:
+        return 0
+
+
+def _still_found(engine: Engine, work: Work, held: Selector | None) -> _Found:
+    target = engine.target_of(work.options)
+    if work.job.is_said_by_selector(work.policy):
+        return _BySelector(target, work, held)
+    collection = work.options.collection
+    reader = target.reader(collection, work.as_of, scan=True, held=held, primary=True)
+    found: set[bytes] = set()
+    ends = time.monotonic() + PLANNING_SECONDS
+    context = PlanContext(work.as_of, reader, holds.beside_now(engine, work))
+    for item in work.job.plan(context, work.policy, work.selector):
+        found.add(identity(item.key))
+        if time.monotonic() > ends:
+            return _ByPlanning(found, is_whole=False)
+    return _ByPlanning(found, is_whole=True)
 
 
 def _with_exceptions(session: Session, run_id: int) -> list[ArchiveRef]:

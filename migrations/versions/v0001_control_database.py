@@ -186,6 +186,8 @@ def upgrade() -> None:
         sa.Column("uncertain", sa.Integer(), nullable=False),
         sa.Column("judged_again", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("holds_seen", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("cascade", sa.JSON(), nullable=False),
+        sa.Column("children", sa.Integer(), nullable=False),
         sa.Column("archives", sa.JSON(), nullable=False),
         sa.Column("error", sa.String(), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
@@ -201,9 +203,24 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_doorbells_run_id_runs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_doorbells")),
     )
+    op.create_table(
+        "run_collections",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("collection", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_run_collections_run_id_runs")
+        ),
+        sa.PrimaryKeyConstraint("run_id", "collection", name=op.f("pk_run_collections")),
+    )
+    with op.batch_alter_table("run_collections", schema=None) as batch_op:
+        batch_op.create_index("ix_run_collections_collection", ["collection"], unique=False)
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("run_collections", schema=None) as batch_op:
+        batch_op.drop_index("ix_run_collections_collection")
+
+    op.drop_table("run_collections")
     op.drop_table("doorbells")
     op.drop_table("chunks")
     op.drop_table("tokens")

@@ -15,3 +15,5 @@ class Damage(NamedTuple):
     sound: Records
     beside: Mapping[str, Records] = MappingProxyType({})
     """What stands in other collections."""
+    indexes: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """What else finds them there: an index of several fields, by collection."""

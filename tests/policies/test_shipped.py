@@ -22,6 +22,8 @@ CUTOFFS = {
     "unreadable-sales-values": {},
     "sales-quarantine-retention": {"until": NOW},
     "negative-stock": {},
+    "inactive-accounts": {"lastLogin": NOW.replace(year=2024)},
+    "deleted-accounts": {"deletedAt": datetime(2026, 1, 29, 3, 20, tzinfo=UTC)},
     "stale-products": {"updated_at": datetime(2025, 9, 1, 3, 20, tzinfo=UTC)},
 }
 

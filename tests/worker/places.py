@@ -1,6 +1,6 @@
 """Where a policy's records are, as the application has them: a collection or a table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +14,8 @@ Records = Iterable[dict[str, Any]]
 
 class Place(Protocol):
     def put(self, collection: str, records: Records) -> None: ...
+
+    def index(self, collection: str, names: Sequence[str]) -> None: ...
 
     def images(self, collection: str) -> dict[Any, Any]:
         """Every record by its key, to the byte, without Tend's own summaries."""
@@ -30,6 +32,9 @@ class MongoPlace:
         self.scenario.shop[collection].insert_many(copies)
         for name in {name for record in copies for name in record} | {"cost", "revenue"}:
             self.scenario.shop[collection].create_index(name)
+
+    def index(self, collection: str, names: Sequence[str]) -> None:
+        self.scenario.shop[collection].create_index([(name, 1) for name in names])
 
     def images(self, collection: str) -> dict[Any, Any]:
         found = self.scenario.contents(collection)
@@ -56,6 +61,10 @@ class SqlPlace:
                 values = ", ".join(f":{name}" for name in row)
                 into = f"INSERT INTO {collection} ({', '.join(row)}) VALUES ({values})"  # noqa: S608 - our own names
                 connection.execute(text(into), row)
+
+    def index(self, collection: str, names: Sequence[str]) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(f"CREATE INDEX ON {collection} ({', '.join(names)})"))
 
     def images(self, collection: str) -> dict[Any, Any]:
         with self.engine.connect() as connection:

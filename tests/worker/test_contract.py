@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import create_engine
 
 import policies
 import tests.jobs
-from policies.models import Batch, Guards, Policy
+from policies.models import Batch, Guards, Policy, RecordOptions
 from tests.jobs.damage import DUE, Damage
 from tests.worker.places import MongoPlace, Place, SqlPlace
 from tests.worker.scenario import Scenario
@@ -55,7 +55,7 @@ def policy(request: pytest.FixtureRequest) -> Policy:
 @pytest.fixture
 def place(request: pytest.FixtureRequest, scenario: Scenario, policy: Policy) -> Iterator[Place]:
     """The target with what is due and what is sound; SQL is of the control database's kind."""
-    due, sound, beside = DAMAGE[policy.name]
+    due, sound, beside, indexes = DAMAGE[policy.name]
     with ExitStack() as stack:
         place: Place
         if kind_of(policy) == "mongo":
@@ -70,6 +70,8 @@ def place(request: pytest.FixtureRequest, scenario: Scenario, policy: Policy) ->
             scenario.engine = replace(scenario.engine, targets=targets)
         for name, records in beside.items():
             place.put(name, records)
+        for name, fields in indexes.items():
+            place.index(name, fields)
         place.put(collection_of(policy), [*due, *sound])
         yield place
 
@@ -78,8 +80,10 @@ def collection_of(policy: Policy) -> str:
     return str(policy.options.model_dump()["collection"])
 
 
-def images(place: Place, policy: Policy) -> dict[Any, Any]:
-    return place.images(collection_of(policy))
+def images(place: Place, policy: Policy) -> dict[tuple[str, Any], Any]:
+    """Everything that the policy may change, by collection and key."""
+    names = cast(RecordOptions, policy.options).written
+    return {(name, key): image for name in names for key, image in place.images(name).items()}
 
 
 def test_every_job_has_a_shipped_policy() -> None:
@@ -121,7 +125,9 @@ def test_what_was_planned_changes_and_comes_back(
     before = images(place, policy)
     run = scenario.run_through(ample(policy))
     after = images(place, policy)
-    assert sum(after.get(key) != image for key, image in before.items()) == DUE
+    changed = [name for (name, key), image in before.items() if after.get((name, key)) != image]
+    assert changed.count(collection_of(policy)) == DUE
+    assert set(changed) == {collection_of(policy), *DAMAGE[policy.name].beside}
     assert scenario.undo(run).state == "undone"
     assert images(place, policy) == before
 

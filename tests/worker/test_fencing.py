@@ -46,21 +46,21 @@ def during_the_second_batch(
     monkeypatch: pytest.MonkeyPatch, what: Any
 ) -> Iterator[list[BaseException]]:
     """Do `what` while a batch's transaction is open: its fence is written, its records are read."""
-    original = MongoBatch._delete  # noqa: SLF001 - the moment between reading and changing
+    original = MongoBatch.delete
     calls: list[int] = []
     raised: list[BaseException] = []
 
-    def delete(self: MongoBatch, keys: list[Any], condition: Any) -> None:
+    def delete(self: MongoBatch, keys: list[Any], condition: Any, *collection: str) -> None:
         calls.append(1)
         if len(calls) == 2:
             try:
                 what()
             except BaseException as error:  # noqa: BLE001 - looked at by the test
                 raised.append(error)
-        original(self, keys, condition)
+        original(self, keys, condition, *collection)
 
     with monkeypatch.context() as patch:
-        patch.setattr(MongoBatch, "_delete", delete)
+        patch.setattr(MongoBatch, "delete", delete)
         yield raised
 
 

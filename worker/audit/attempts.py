@@ -22,6 +22,7 @@ class _Answer:
 
     attempt: int
     counts: tuple[int, ...]
+    cascade: dict[str, int]
     archives: int
     digest: str
 
@@ -40,7 +41,9 @@ class Attempts:
             self.outcomes[said.attempt] += 1
         *_, digest = _digests((archive.name, archive.sha256) for archive in said.archives)
         counts = tuple(getattr(said.counts, name) for name in OUTCOMES)
-        self._answers.append(_Answer(said.attempt, counts, len(said.archives), digest))
+        self._answers.append(
+            _Answer(said.attempt, counts, said.cascade, len(said.archives), digest)
+        )
 
     @property
     def final(self) -> tuple[int, ...]:
@@ -76,7 +79,10 @@ class Attempts:
             said = f"has an outcome of attempt {answer.attempt} at {chunk} whose"
             if answer.archives >= len(digests) or answer.digest != digests[answer.archives]:
                 yield f"{said} archives are not those of the chunk"
-            elif answer.archives == len(row.archives) and answer.counts != counts:
+            elif answer.archives == len(row.archives) and (answer.counts, answer.cascade) != (
+                counts,
+                row.cascade,
+            ):
                 yield f"{said} counts are not those of the chunk"
         answered = self._answers[-1].archives if self._answers else 0
         if row.state != "claimed" and answered < len(row.archives):

@@ -66,6 +66,7 @@ class Outcome(Said):
     result: Literal["done", "released", "lost", "failed", "stopped"]
     cursor: int
     counts: Counts
+    cascade: dict[str, int]
     archives: list[Archived]
 
 
@@ -85,5 +86,6 @@ class Succeeded(Said):
 
     before: str = Field(alias="from")
     counts: Counts
+    cascade: dict[str, int]
     remaining: Remaining
     digest: str

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +18,7 @@ from worker.tables import OUTCOMES, Chunk, Run
 
 _ENDS = {f"run_{state}": state for state in State} | {"run_created": State.QUEUED}
 _BEGINNINGS = ("run_created", "run_skipped")
-_COLUMNS = ("direction", "number", "state", "attempt", "archives", *OUTCOMES)
+_COLUMNS = ("direction", "number", "state", "attempt", "archives", "cascade", *OUTCOMES)
 
 
 class Ledger:
@@ -80,6 +80,7 @@ class Ledger:
         state = self._run.state
         over = {"apply": self._succeeded is not None, "undo": state == State.UNDONE}
         rows = answers = (0,) * len(OUTCOMES)
+        cascade: Counter[str] = Counter()
         for row in _chunks(session, self._run):
             attempts = self._chunks.pop((row.direction, row.number), Attempts())
             self.open_claims += attempts.is_open(row, state)
@@ -89,11 +90,14 @@ class Ledger:
             if over.get(row.direction) and row.state not in ends:
                 yield f"is past its chunk {row.direction} {row.number}, which is {row.state}"
             if row.direction == "apply":
+                cascade.update(row.cascade)
                 rows = _sum(rows, tuple(getattr(row, name) for name in OUTCOMES))
                 answers = _sum(answers, attempts.final)
         if self._succeeded is not None:
             counts = tuple(getattr(self._succeeded.counts, name) for name in OUTCOMES)
-            if counts != rows:
+            if counts != rows or self._succeeded.cascade != {
+                name: n for name, n in cascade.items() if n
+            }:
                 yield "succeeded with other counts than its chunks add up to"
             if counts != answers:
                 yield "succeeded with other counts than its outcomes add up to"

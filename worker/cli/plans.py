@@ -104,6 +104,7 @@ def show_plan(out: Console, run: present.Document, plan: present.Document) -> No
         out,
         [
             ("records", _records(run, plan)),
+            ("with them", present.cascade_in_words(plan["cascade"])),
             *(("cutoff", f"{name} before {exact(at)}") for name, at in plan["cutoffs"].items()),
             ("oldest", moment(plan["oldest"])),
             ("newest", moment(plan["newest"])),
@@ -181,7 +182,8 @@ def _example(one: present.Document) -> tuple[str, str, str]:
     if "quarantined" in one:
         return "  " + str(one["key"]), was, f"moved to the quarantine: {one['quarantined']}"
     if after is None:
-        return "  " + str(one["key"]), was, "deleted"
+        goes_too = present.cascade_in_words(one.get("cascade", {}))
+        return "  " + str(one["key"]), was, f"deleted with {goes_too}" if goes_too else "deleted"
     changed = [f"{name}: {value}" for name, value in after.items() if before.get(name) != value]
     unset = [f"{name}: removed" for name in one["unset"]]
     return "  " + str(one["key"]), was, ", ".join([*changed, *unset])

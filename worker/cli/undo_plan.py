@@ -41,16 +41,19 @@ def document(
     with database.transaction() as session:
         run = store.get(session, run_id)
         operations.may_undo(run, "undo --only" if texts else "undo")
-        back = claims.totals(session, run_id, "undo").changed
-        changed = claims.totals(session, run_id).changed
+        back, changed = (
+            claims.totals(session, run_id, way).changed + claims.children(session, run_id, way)
+            for way in ("undo", "apply")
+        )
     outcomes: Counter[str | None] = Counter()
+    cascade: Counter[str] = Counter()
     conflicts: list[Document] = []
     if run.key is not None:
         only = selected(settings, database, run_id, texts)
         context.need_target(settings)
         engine = bootstrap.open_engine(settings, database)
         try:
-            _judge(engine, run, only, outcomes, conflicts, limit)
+            _judge(engine, run, only, outcomes, cascade, conflicts, limit)
         finally:
             engine.close()
     restores = outcomes.pop(None, 0)
@@ -60,6 +63,7 @@ def document(
         "state": str(run.state),
         "environment": run.environment,
         "restores": restores,
+        "cascade": dict(cascade),
         "conflicts": outcomes.total(),
         "codes": dict(sorted((str(code), count) for code, count in outcomes.items())),
         "back_already": back,
@@ -74,11 +78,15 @@ def _judge(
     run: Run,
     only: Selection | None,
     outcomes: Counter[str | None],
+    cascade: Counter[str],
     conflicts: list[Document],
     limit: int | None,
 ) -> None:
     for record in undoing.preview(engine, run, only.picked if only is not None else ()):
-        outcomes[record.code] += 1
+        if record.code is None and record.collection is not None:
+            cascade[record.collection] += 1
+        else:
+            outcomes[record.code] += 1
         if record.code is not None and (limit is None or len(conflicts) < limit):
             conflicts.append({"key": mask("_id", record.key), "code": record.code})
 
@@ -89,6 +97,7 @@ def show(out: Console, plan: Document) -> None:
         out,
         [
             ("would return", number(plan["restores"])),
+            ("with them", present.cascade_in_words(plan["cascade"])),
             ("in conflict, would stay", number(plan["conflicts"])),
             *((f"  {code}", number(count)) for code, count in plan["codes"].items()),
             ("back already", number(plan["back_already"] or None)),

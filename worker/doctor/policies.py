@@ -27,7 +27,7 @@ def of_each_policy(site: Site) -> Iterator[Check]:
 def collections(site: Site, kind: str) -> tuple[str, ...]:
     """Every collection of this kind of target that a policy works on."""
     options = (cast(RecordOptions, policy.options) for policy in of_kind(site, kind))
-    return tuple(dict.fromkeys(each.collection for each in options))
+    return tuple(dict.fromkeys(name for each in options for name in each.written))
 
 
 def parents(site: Site, kind: str) -> tuple[str, ...]:
@@ -55,7 +55,9 @@ def _served(policy: Policy, site: Site) -> Verdict:
     options = cast(RecordOptions, policy.options)
     target = KINDS[options.target].open(site.settings)
     with closing(target), pymongo.timeout(CONNECT_SECONDS):
-        target.check(options.collection, job_of(policy).selector(policy), site.clock())
+        job = job_of(policy)
+        reader = target.reader(options.collection, site.clock(), scan=False)
+        job.check(reader, policy, job.selector(policy))
     return ok(f"{options.collection} has the indexes that this policy needs.")
 
 

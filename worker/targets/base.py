@@ -1,8 +1,8 @@
 """What the engine asks of a target, whatever database it is."""
 
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from jobs.base import Batch as JobBatch
 from jobs.base import Item, Outcomes, Reader
 from policies.selectors import Selector
 from worker.targets.quarantine import Origin
+from worker.targets.record_key import identity
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,28 @@ class BatchRecord:
     outcomes: Outcomes
     archive: ArchiveRef
 
+    @property
+    def children(self) -> int:
+        """How many records went with its items; below zero if it put some back."""
+        return self.outcomes.children
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it did no more than a part of what the next item needs."""
+        return self.start == self.end and bool(self.outcomes.cascade)
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether it put back what an earlier step deleted; it counts that below zero."""
+        return self.is_step and not any(count > 0 for count in self.outcomes.cascade.values())
+
 
 @dataclass(frozen=True)
 class RecordOutcome:
-    """One record in an archive object: what became of it, with its before-image if it changed."""
+    """One record in an archive object: what became of it, with its before-image if it changed.
+
+    `collection` is None for a record of the collection that the policy names.
+    """
 
     key: Any
     outcome: str
@@ -45,6 +64,15 @@ class RecordOutcome:
     unset: tuple[str, ...] = ()
     label: dict[str, Any] | None = None
     """What its copy in the quarantine bears beside the record, if it was moved there."""
+    collection: str | None = None
+
+
+Place = tuple[str | None, bytes]
+"""Which record of all collections: None for the policy's own, and its key."""
+
+
+def place_of(record: RecordOutcome) -> Place:
+    return record.collection, identity(record.key)
 
 
 @dataclass(frozen=True)
@@ -57,6 +85,8 @@ class Images:
     quarantined: Sequence[tuple[Any, dict[str, Any]]] = ()
     """The before-image, and the label of its copy."""
     others: Sequence[RecordOutcome] = ()
+    children: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """By collection, what is deleted since it belongs to a record that is."""
 
 
 def why_missed(identity: Any, present: Container[Any], held: Container[Any]) -> str:
@@ -139,7 +169,13 @@ class Target(Protocol):
         """End its connections."""
 
     def reader(
-        self, collection: str, as_of: datetime, *, scan: bool, held: Selector | None = None
+        self,
+        collection: str,
+        as_of: datetime,
+        *,
+        scan: bool,
+        held: Selector | None = None,
+        primary: bool = False,
     ) -> Reader:
         """A handle for planning: it cannot write, and refuses to scan unless told.
 

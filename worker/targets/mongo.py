@@ -21,7 +21,7 @@ from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from jobs.base import Item
+from jobs.base import Item, Newest, Relation
 from policies.selectors import AllOf, AnyOf, Selector, field_of, leaves, parent_of
 from policies.subjects import spared
 from worker.errors import IndexMissing
@@ -32,9 +32,11 @@ from worker.targets.mongo_fence import COLLECTION, MongoFence, close_fence, comm
 from worker.targets.mongo_look import MongoLook
 from worker.targets.mongo_orphans import PROBE, MongoOrphans, check_parent, parent_population
 from worker.targets.mongo_parents import orphaned_among
-from worker.targets.mongo_restore import MongoJudge
+from worker.targets.mongo_related import MongoRelated
+from worker.targets.mongo_restore import MongoJudges
 from worker.targets.mongo_select import Filter, compile_held, compile_selector
 from worker.targets.quarantine import SUFFIX, Origin
+from worker.targets.record_key import identity
 
 Document = Mapping[str, Any]
 
@@ -43,6 +45,8 @@ COUNT_SECONDS = 60
 POPULATION_SECONDS = 20
 LOOK_SECONDS = 10
 PING_SECONDS = 5
+PAGE_SECONDS = 60
+PAGE = 1_000
 _DATES = DatetimeConversion.DATETIME_AUTO  # a date that Python cannot hold stays one of BSON's
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(
     RawBSONDocument, tz_aware=True, datetime_conversion=_DATES
@@ -75,9 +79,18 @@ class MongoTarget:
         self._reading.close()
 
     def reader(
-        self, collection: str, as_of: datetime, *, scan: bool, held: Selector | None = None
+        self,
+        collection: str,
+        as_of: datetime,
+        *,
+        scan: bool,
+        held: Selector | None = None,
+        primary: bool = False,
     ) -> "MongoReader":
-        return MongoReader(self, collection, as_of, scan, held)
+        reads = self._reads.with_options(
+            read_preference=ReadPreference.PRIMARY if primary else None
+        )
+        return MongoReader(self, reads, collection, as_of, scan, held)
 
     def look(self, collection: str) -> MongoLook:
         return MongoLook(self._reads, collection, self.where(collection))
@@ -86,8 +99,8 @@ class MongoTarget:
         return f"{self.name}, collection {collection}"
 
     def check(self, collection: str, selector: Selector, as_of: datetime) -> None:
+        self.check_exists(collection)
         with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
-            check_collection(self._reads, collection, self.where(collection))
             parent = parent_of(selector)
             if parent is not None:
                 check_parent(self._reads, collection, parent)
@@ -99,6 +112,11 @@ class MongoTarget:
                     f"{self.where(collection)} has no index for this selector; create it with "
                     f"{commands} or look with `tend plan --scan`."
                 )
+
+    def check_exists(self, collection: str) -> None:
+        """Raise `CollectionMissing`, or `TargetError` if it cannot be worked on."""
+        with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
+            check_collection(self._reads, collection, self.where(collection))
 
     def check_quarantine(self, collection: str) -> None:
         with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
@@ -213,7 +231,7 @@ class MongoTarget:
             read_concern=ReadConcern("majority"),
         )
         with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):
-            judge = MongoJudge(primary[collection], held=compile_held(held, as_of))
+            judge = MongoJudges(primary[collection], held=compile_held(held, as_of))
             return JudgeInTime(judge, self.where(collection))
 
     def committed(self, name: str) -> tuple[BatchRecord, ...]:
@@ -246,7 +264,7 @@ class MongoTarget:
 class JudgeInTime:
     """The judge of an undo, outside of a transaction: each of its answers ends in time."""
 
-    _judge: MongoJudge
+    _judge: MongoJudges
     _where: str
 
     def judge(self, records: Sequence[RecordOutcome]) -> list[RecordOutcome]:
@@ -260,16 +278,61 @@ class MongoReader:
     def __init__(
         self,
         target: MongoTarget,
+        reads: Database[Document],
         collection: str,
         as_of: datetime,
         scan: bool,
         held: Selector | None,
     ) -> None:
         self._target = target
+        self._records = reads[collection]
         self._collection = collection
         self._as_of = as_of
         self._scan = scan
         self._held = held
+        self._related = MongoRelated(reads, target.name)
+
+    def check(self, selector: Selector) -> None:
+        self._target.check(self._collection, selector, self._as_of)
+
+    def check_exists(self) -> None:
+        self._target.check_exists(self._collection)
+
+    def check_related(self, relations: Sequence[Relation]) -> None:
+        with translated(self._target.name), pymongo.timeout(LOOK_SECONDS):
+            self._related.check_related(relations)
+
+    def newest(self, relation: Relation, keys: Sequence[Any]) -> Sequence[Newest]:
+        with translated(self._target.where(relation.collection)), pymongo.timeout(PAGE_SECONDS):
+            return self._related.newest(relation, keys)
+
+    def match(self, relation: Relation, keys: Sequence[Any], selector: Selector) -> Sequence[bool]:
+        condition = compile_selector(selector, self._as_of)
+        with translated(self._target.where(relation.collection)), pymongo.timeout(PAGE_SECONDS):
+            return self._related.match(relation, keys, condition)
+
+    def count_related(self, relation: Relation, keys: Sequence[Any]) -> Sequence[int]:
+        with translated(self._target.where(relation.collection)), pymongo.timeout(PAGE_SECONDS):
+            return self._related.count_related(relation, keys)
+
+    def walk(self, selector: Selector, fields: Sequence[str]) -> Iterator[Sequence[Item]]:
+        self.check_exists()
+        where = self._target.where(self._collection)
+        condition = compile_selector(spared(selector, self._held), self._as_of)
+        last: Item | None = None
+        while True:
+            with translated(where), pymongo.timeout(PAGE_SECONDS):
+                cursor = self._records.find(condition, {"_id": 1, **dict.fromkeys(fields, 1)})
+                if last is not None:  # `$gt` would find keys of the last one's type alone
+                    cursor = cursor.min([("_id", last.key)])
+                found = cursor.hint([("_id", 1)]).limit(PAGE + 1)
+                page = [Item(record["_id"], record) for record in found]
+            if last is not None and page and identity(page[0].key) == identity(last.key):
+                del page[0]
+            if not page:
+                return
+            yield page
+            last = page[-1]
 
     def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Item]:
         where = self._target.where(self._collection)
@@ -281,13 +344,13 @@ class MongoReader:
         selector = spared(selector, self._held)
         parent = parent_of(selector)
         with translated(where):
-            database = self._target._reads  # noqa: SLF001 - its own reader
+            database = self._records.database
             if parent is not None:
                 orphans = MongoOrphans(database, self._collection, selector, parent, self._as_of)
                 for record in orphans.stream(fields, SCAN_SECONDS):
                     yield Item(record["_id"], record)
                 return
-            records = database[self._collection]
+            records = self._records
             condition = compile_selector(selector, self._as_of)
             pages = records.find_raw_batches(
                 condition,

@@ -1,5 +1,6 @@
 """One open MongoDB transaction: read the before-images, archive them, change the records."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -15,12 +16,27 @@ from jobs.base import Decide, Item, Outcomes
 from policies.selectors import AllOf, Selector
 from policies.subjects import spared
 from worker.errors import BatchTooLarge
-from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome, tally, why_missed
+from worker.targets.base import (
+    Archive,
+    ArchiveRef,
+    Images,
+    Place,
+    RecordOutcome,
+    place_of,
+    tally,
+    why_missed,
+)
 from worker.targets.mongo_collections import check_collection
 from worker.targets.mongo_images import sort
 from worker.targets.mongo_parents import orphaned_among
 from worker.targets.mongo_quarantine import MongoQuarantine
-from worker.targets.mongo_restore import MongoJudge, operators, put_back, require
+from worker.targets.mongo_restore import (
+    MongoJudges,
+    collection_of,
+    operators,
+    put_back,
+    require,
+)
 from worker.targets.mongo_select import BY_KEY, Filter, compile_held, compile_selector
 from worker.targets.quarantine import Origin
 from worker.targets.record_key import identity
@@ -35,7 +51,7 @@ class MongoBatch:
     as_of: datetime
     max_bytes: int
     archive: Archive
-    taken: set[bytes]
+    taken: set[Place]
     held: Selector | None
     """What is under a legal hold: no job can ask for it, and no undo overwrites it."""
     origin: Origin | None = None
@@ -45,8 +61,8 @@ class MongoBatch:
         keys = [item.key for item in items]
         orphaned = orphaned_among(self.records, selector, keys, self.session)
         condition = compile_selector(spared(selector, self.held), self.as_of, orphaned)
-        before = self._snapshot(keys, condition)
-        missed = self._missed(keys, before, selector)
+        before = self.snapshot(keys, condition)
+        missed = self.missed(keys, before, selector)
         images, failed = sort(before, decide, self.origin)
         leaving = [*images.deleted, *(record for record, _ in images.quarantined)]
         # The archive is written beside the change, for nothing is kept before the commit; its
@@ -55,7 +71,7 @@ class MongoBatch:
             archiving = beside.submit(self.archive, replace(images, others=[*failed, *missed]))
             # Most often every key is to be deleted: then no record need be decoded for its key.
             is_whole = len(images.deleted) == len(keys)
-            self._delete(keys if is_whole else [record["_id"] for record in leaving], condition)
+            self.delete(keys if is_whole else [record["_id"] for record in leaving], condition)
             MongoQuarantine(self.records, self.session).add(images.quarantined)
             self._update(images.updated, condition)
             self.archived = archiving.result()
@@ -66,20 +82,28 @@ class MongoBatch:
         )
 
     def restore(self, records: Sequence[RecordOutcome]) -> Outcomes:
+        """Children are counted apart; a conflict is one whatever its collection."""
         held = compile_held(self.held, self.as_of)
-        judge = MongoJudge(self.records, self.session, frozenset(self.taken), held)
-        judged = judge.judge(records)
+        judges = MongoJudges(self.records, self.session, frozenset(self.taken), held)
+        judged = judges.judge(records)
         self.archived = self.archive(Images(others=judged))
-        free = {identity(record.key) for record in judged if record.outcome == "restored"}
-        put_back(self.records, self.session, [one for one in records if identity(one.key) in free])
-        return Outcomes(changed=len(free), changed_since=len(judged) - len(free))
+        free = {place_of(record) for record in judged if record.outcome == "restored"}
+        for name in dict.fromkeys(record.collection for record in records):
+            those = [one for one in records if one.collection == name and place_of(one) in free]
+            put_back(collection_of(self.records, name), self.session, those)
+        cascade = Counter(name for name, _ in free if name is not None)
+        return Outcomes(
+            changed=len(free) - cascade.total(),
+            changed_since=len(judged) - len(free),
+            cascade=dict(cascade),
+        )
 
     def _find(self, condition: Filter, fields: Filter | None = None) -> Iterator[RawBSONDocument]:
         return iter(
             self.records.find(condition, fields, session=self.session, hint=BY_KEY, batch_size=5000)
         )
 
-    def _snapshot(self, keys: list[Any], condition: Filter) -> list[RawBSONDocument]:
+    def snapshot(self, keys: list[Any], condition: Filter) -> list[RawBSONDocument]:
         before: list[RawBSONDocument] = []
         size = 0
         for record in self._find({"$and": [{"_id": {"$in": keys}}, condition]}):
@@ -89,7 +113,7 @@ class MongoBatch:
                 raise BatchTooLarge(f"{len(keys)} records exceed {self.max_bytes} bytes.")
         return before
 
-    def _missed(
+    def missed(
         self, keys: list[Any], before: list[RawBSONDocument], selector: Selector
     ) -> list[RecordOutcome]:
         if len(before) == len(keys):
@@ -111,10 +135,11 @@ class MongoBatch:
         wanted: Filter = {"$and": [{"_id": {"$in": keys}}, condition or {}]}
         return {identity(found["_id"]) for found in self._find(wanted, {"_id": 1})}
 
-    def _delete(self, keys: list[Any], condition: Filter) -> None:
+    def delete(self, keys: list[Any], condition: Filter, collection: str | None = None) -> None:
+        """Delete these records, every one of which was seen and archived in this transaction."""
         if not keys:
             return
-        result = self.records.delete_many(
+        result = collection_of(self.records, collection).delete_many(
             {"$and": [{"_id": {"$in": keys}}, condition]}, session=self.session, hint=BY_KEY
         )
         require(result.deleted_count, len(keys))

@@ -23,11 +23,11 @@ from pymongo.write_concern import WriteConcern
 from jobs.base import Outcomes
 from policies.selectors import Selector
 from worker.errors import FenceLost, TargetConflict, TargetError, TargetUnreachable
-from worker.targets.base import Archive, ArchiveRef, Batch, BatchRecord
-from worker.targets.mongo_batch import MongoBatch
+from worker.targets.base import Archive, ArchiveRef, Batch, BatchRecord, Place
 from worker.targets.mongo_errors import translated
 from worker.targets.mongo_restore import KeyTaken
 from worker.targets.mongo_select import BY_KEY
+from worker.targets.mongo_tree import MongoTreeBatch
 from worker.targets.quarantine import Origin
 
 Document = Mapping[str, Any]
@@ -55,7 +55,7 @@ class MongoFence:
     archive: Archive
     origin: Origin | None = None
     attempt: int = 0
-    taken: set[bytes] = field(default_factory=set)
+    taken: set[Place] = field(default_factory=set)
     """Keys that an undo found taken by another record's unique index."""
 
     def __enter__(self) -> "MongoFence":
@@ -113,7 +113,7 @@ class MongoFence:
                 with translated(self.where):
                     return self._transaction(number, span, work, held)
             except KeyTaken as taken:
-                self.taken.add(taken.identity)
+                self.taken.add(taken.place)
             except TargetConflict:
                 conflicts += 1
                 if conflicts == CONFLICT_TRIES:
@@ -133,7 +133,7 @@ class MongoFence:
         ):
             with pymongo.timeout(BATCH_SECONDS):
                 self._stand(start)
-                batch = MongoBatch(
+                batch = MongoTreeBatch(
                     session=session,
                     records=self.records,
                     as_of=self.as_of,
@@ -146,6 +146,7 @@ class MongoFence:
                 outcomes = work(batch)
                 if batch.archived is None:
                     raise AssertionError("a job returned without asking the batch to change")
+                end -= outcomes.left
                 record = BatchRecord(number, start, end, self.attempt, outcomes, batch.archived)
                 self.fences.update_one(
                     {"_id": self.name},
@@ -223,6 +224,7 @@ def _document(record: BatchRecord) -> Document:
         "end": record.end,
         "attempt": record.attempt,
         "outcomes": list(record.outcomes.counts),
+        "cascade": [list(count) for count in record.outcomes.cascade.items()],
         "archive": record.archive.name,
         "sha256": record.archive.sha256,
         "size": record.archive.size,
@@ -236,7 +238,7 @@ def _batches(found: Document | None) -> tuple[BatchRecord, ...]:
             start=batch["start"],
             end=batch["end"],
             attempt=batch["attempt"],
-            outcomes=Outcomes(*batch["outcomes"]),
+            outcomes=Outcomes(*batch["outcomes"], cascade=dict(batch["cascade"])),
             archive=ArchiveRef(batch["archive"], batch["sha256"], batch["size"]),
         )
         for batch in (found or {}).get("batches", ())

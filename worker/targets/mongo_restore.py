@@ -16,7 +16,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 from worker.errors import TargetConflict
-from worker.targets.base import RecordOutcome
+from worker.targets.base import Place, RecordOutcome, place_of
 from worker.targets.mongo_quarantine import MongoQuarantine
 from worker.targets.mongo_select import BY_KEY, Filter
 from worker.targets.mongo_unique import MISSING, UniqueValues, unique_indexes
@@ -28,9 +28,9 @@ _DUPLICATE_KEY = 11000
 class KeyTaken(Exception):
     """Another record holds a unique value of the one to put back; the transaction is gone."""
 
-    def __init__(self, identity: bytes) -> None:
+    def __init__(self, place: Place) -> None:
         super().__init__("a unique index holds this record's value")
-        self.identity = identity
+        self.place = place
 
 
 @dataclass
@@ -74,7 +74,12 @@ class MongoJudge:
         for key in taken | self.taken & codes.keys():
             codes[key] = "key_taken"
         return [
-            RecordOutcome(changed[key].key, "conflict" if code else "restored", code)
+            RecordOutcome(
+                changed[key].key,
+                "conflict" if code else "restored",
+                code,
+                collection=changed[key].collection,
+            )
             for key, code in codes.items()
         ]
 
@@ -102,6 +107,41 @@ class MongoJudge:
         for name in _names(record):
             _set(after, name.split("."), value_at(record.before, name))
         return after
+
+
+@dataclass
+class MongoJudges:
+    """A judge for each collection: the policy's own, and those whose records went with its."""
+
+    records: Collection[RawBSONDocument]
+    session: ClientSession | None = None
+    taken: frozenset[Place] = frozenset()
+    held: Filter | None = None
+    _judges: dict[str | None, MongoJudge] = field(default_factory=dict, init=False)
+
+    def judge(self, records: Sequence[RecordOutcome]) -> list[RecordOutcome]:
+        """See `Judge.judge`."""
+        names = dict.fromkeys(record.collection for record in records)
+        return [
+            judged
+            for name in names
+            for judged in self._of(name).judge([one for one in records if one.collection == name])
+        ]
+
+    def _of(self, name: str | None) -> MongoJudge:
+        if name not in self._judges:
+            taken = frozenset(key for collection, key in self.taken if collection == name)
+            records = collection_of(self.records, name)
+            held = self.held if name is None else None  # what comes back overwrites nothing
+            self._judges[name] = MongoJudge(records, self.session, taken, held)
+        return self._judges[name]
+
+
+def collection_of(
+    records: Collection[RawBSONDocument], name: str | None
+) -> Collection[RawBSONDocument]:
+    """A collection beside the policy's own, or that one itself."""
+    return records if name is None else records.database[name]
 
 
 def put_back(
@@ -133,7 +173,7 @@ def put_back(
         first = error.details["writeErrors"][0]
         if first["code"] != _DUPLICATE_KEY:
             raise
-        raise KeyTaken(identity(failing[first["index"]].key)) from None
+        raise KeyTaken(place_of(failing[first["index"]])) from None
 
 
 def _conflict(record: RecordOutcome, present: RawBSONDocument | None) -> str | None:

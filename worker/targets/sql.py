@@ -52,9 +52,16 @@ class SqlTarget:
         self._server.close()
 
     def reader(
-        self, collection: str, as_of: datetime, *, scan: bool, held: Selector | None = None
+        self,
+        collection: str,
+        as_of: datetime,
+        *,
+        scan: bool,
+        held: Selector | None = None,
+        primary: bool = False,
     ) -> "SqlReader":
-        return SqlReader(self._server, collection, self.where(collection), as_of, scan, held)
+        where = self.where(collection)
+        return SqlReader(self._server, collection, where, as_of, scan, held, primary=primary)
 
     def look(self, collection: str) -> SqlLook:
         return SqlLook(self._server, collection, self.where(collection))
@@ -63,10 +70,7 @@ class SqlTarget:
         return f"{self.name}, table {collection}"
 
     def check(self, collection: str, selector: Selector, as_of: datetime) -> None:
-        where = self.where(collection)
-        with self._server.reading(where, LOOK_SECONDS, primary=False) as transaction:
-            table = look_up(transaction, where, collection)
-            require_index(transaction, table, selector, as_of)
+        self.reader(collection, as_of, scan=False).check(selector)
 
     def ping(self) -> None:
         for primary in (False, True):
@@ -207,7 +211,10 @@ class SqlReader:
         as_of: datetime,
         scan: bool,
         held: Selector | None,
+        *,
+        primary: bool,
     ) -> None:
+        self._primary = primary
         self._server = server
         self._collection = collection
         self._where = where
@@ -215,9 +222,14 @@ class SqlReader:
         self._scan = scan
         self._held = held
 
+    def check(self, selector: Selector) -> None:
+        with self._server.reading(self._where, LOOK_SECONDS, primary=self._primary) as transaction:
+            table = look_up(transaction, self._where, self._collection)
+            require_index(transaction, table, selector, self._as_of)
+
     def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Item]:
         ends = time.monotonic() + SCAN_SECONDS
-        with self._server.reading(self._where, SCAN_SECONDS, primary=False) as transaction:
+        with self._server.reading(self._where, SCAN_SECONDS, primary=self._primary) as transaction:
             table = look_up(transaction, self._where, self._collection)
             if not self._scan:
                 require_index(transaction, table, selector, self._as_of)
