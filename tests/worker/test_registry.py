@@ -61,7 +61,10 @@ def test_policies_are_found_by_name_and_in_order() -> None:
     ("name", "says"),
     [
         ("text-date", "there is no policy 'text-date'; did you mean 'text-dates'?"),
-        ("x", "there is no policy 'x'; choose from: audit-log-retention, negative-sales-values, "),
+        (
+            "x",
+            "there is no policy 'x'; choose from: audit-log-retention, deleted-accounts, inactive-",
+        ),
     ],
 )
 def test_an_unknown_policy_is_answered_with_a_known_one(name: str, says: str) -> None:
