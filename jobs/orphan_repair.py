@@ -2,7 +2,7 @@
 
 from typing import ClassVar, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from jobs.base import Change, Delete, Job, Record
 from jobs.record_job import RecordJob
@@ -32,6 +32,12 @@ class OrphanOptions(RecordOptions):
     key: FieldName = "_id"
     min_age: Duration = Field(default="1h", validate_default=True)
 
+    @model_validator(mode="after")
+    def _knows_the_age(self) -> "OrphanOptions":
+        if self.target == "sql" and self.dated_by is None:
+            raise ValueError("name a date in dated_by: a key of SQL does not say how old a row is")
+        return self
+
 
 class OrphanRepair(RecordJob):
     """An orphan goes when it is older than `min_age`: its parent may be about to be written.
@@ -59,6 +65,8 @@ def _old_enough(options: OrphanOptions) -> Selector:
     if options.dated_by is None:
         return by_id
     by_date = OlderThan(older_than=FieldAge(field=options.dated_by, age=options.min_age))
+    if options.target == "sql":
+        return by_date
     has_date = IsType(is_type=FieldType(field=options.dated_by, type="date"))
     return AnyOf(any=(by_date, AllOf(all=(NoneOf(none=(has_date,)), by_id))))
 

@@ -21,6 +21,15 @@ DAMAGE: dict[str, Damage] = {
             *(product(stock=None) for _ in range(HALF)),
         ],
     ),
+    "orphaned-products": Damage(
+        [product(store_id=90 + number, updated_at=_ago(1, 1)) for number in range(DUE)],
+        [
+            *(product(updated_at=_ago(999)) for _ in range(HALF)),
+            *(product(store_id=99, updated_at=_ago(1)) for _ in range(HALF - 2)),
+            *(product(store_id=None, updated_at=_ago(999)) for _ in range(2)),
+        ],
+        {"stores": [{"id": 1, "name": "Camp"}]},
+    ),
     "stale-products": Damage(
         [product(stock=-(number % 2), updated_at=_ago(180, 1)) for number in range(DUE)],
         [

@@ -1,6 +1,6 @@
 """What the shipped policies say, in the figures the owner was told."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,13 @@ CUTOFFS = {
     "text-dates": {},
     "unreadable-sales-values": {},
     "sales-quarantine-retention": {"until": NOW},
+    "orphaned-sales": {"createdAt": NOW - timedelta(hours=1), "_id": NOW - timedelta(hours=1)},
+    "orphaned-forecasts": {"createdAt": NOW - timedelta(hours=1), "_id": NOW - timedelta(hours=1)},
+    "orphaned-sessions": {
+        "lastActivity": NOW - timedelta(hours=1),
+        "_id": NOW - timedelta(hours=1),
+    },
+    "orphaned-products": {"updated_at": NOW - timedelta(hours=24)},
     "negative-stock": {},
     "inactive-accounts": {"lastLogin": NOW.replace(year=2024)},
     "deleted-accounts": {"deletedAt": datetime(2026, 1, 29, 3, 20, tzinfo=UTC)},
