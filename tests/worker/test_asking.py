@@ -53,6 +53,7 @@ def run_in(scenario: Scenario, state: State) -> Run:
             "phase": "undo" if state == State.UNDOING else "apply",
             "expires_at": moment + timedelta(hours=1),
             "key": scenario.engine.keyring.wrap(RunKey.new()),
+            "digest": "0" * 64,
             "preview": {"guards": [{"guard": "max_records", "tripped": state == State.REFUSED}]},
             "refusal": "max_records allows 1 records and the plan has 2 records",
         }

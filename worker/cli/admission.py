@@ -12,9 +12,11 @@ from worker.settings import Settings
 
 def guarded(name: str, command: Any) -> Any:
     """The command, and each below it, with the question of who asks put before it."""
-    for inner, each in getattr(command, "commands", {}).items():
-        guarded(f"{name} {inner}", each)
-    if command.callback is not None:
+    inner = getattr(command, "commands", {})
+    for word, each in inner.items():
+        guarded(f"{name} {word}", each)
+    is_one = not inner or command.invoke_without_command
+    if is_one and command.callback is not None:
         command.callback = _asked_first(name, command.callback)
     return command
 
