@@ -1,6 +1,8 @@
 """What must hold after any fault, read by other means than the engine's own."""
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,8 +13,15 @@ from worker.audit.entries import leaf_hash
 from worker.tables import OUTCOMES
 from worker.targets.base import ArchiveRef
 
+Done = tuple[int, int, int]
+"""Where a batch began and ended, and how many records it changed."""
+FenceOf = Callable[[str], tuple[int, list[Done]]]
+"""A fence's cursor and batches, by its name."""
 
-def assert_nothing_lost_or_done_twice(scenario: Scenario, run_id: int, removed: set[Any]) -> None:
+
+def assert_nothing_lost_or_done_twice(
+    scenario: Scenario, run_id: int, removed: set[Any], fence_in: FenceOf | None = None
+) -> None:
     """`removed`: the keys that a plain reader finds missing, by comparing before and after."""
     run = scenario.run(run_id)
     chunks = scenario.chunks(run_id)
@@ -20,7 +29,7 @@ def assert_nothing_lost_or_done_twice(scenario: Scenario, run_id: int, removed: 
     assert run.planned == sum(getattr(chunk, name) for chunk in chunks for name in OUTCOMES)
     assert sum(chunk.changed for chunk in chunks) == len(removed)
     assert _archived(scenario, run_id) == Counter(removed)
-    _fences_agree(scenario, run_id)
+    _fences_agree(scenario, run_id, fence_in or partial(_in_mongo, scenario))
     _entries_pair(scenario, run_id)
 
 
@@ -38,16 +47,21 @@ def _archived(scenario: Scenario, run_id: int) -> Counter[Any]:
     return found
 
 
-def _fences_agree(scenario: Scenario, run_id: int) -> None:
+def _in_mongo(scenario: Scenario, name: str) -> tuple[int, list[Done]]:
+    fence = scenario.shop.tend_fences.find_one({"_id": name})
+    assert fence is not None
+    done = [(each["start"], each["end"], each["outcomes"][0]) for each in fence["batches"]]
+    return fence["cursor"], done
+
+
+def _fences_agree(scenario: Scenario, run_id: int, fence_in: FenceOf) -> None:
     token = scenario.run(run_id).token
     for chunk in scenario.chunks(run_id):
-        fence = scenario.shop.tend_fences.find_one({"_id": f"{token}/apply/{chunk.number}"})
-        assert fence is not None
-        spans = [(batch["start"], batch["end"]) for batch in fence["batches"]]
-        assert spans[0][0] == 0
-        assert spans[-1][1] == chunk.items == fence["cursor"]
-        assert all(left[1] == right[0] for left, right in pairwise(spans))
-        assert sum(batch["outcomes"][0] for batch in fence["batches"]) == chunk.changed
+        cursor, done = fence_in(f"{token}/apply/{chunk.number}")
+        assert done[0][0] == 0
+        assert done[-1][1] == chunk.items == cursor
+        assert all(left[1] == right[0] for left, right in pairwise(done))
+        assert sum(changed for _, _, changed in done) == chunk.changed
 
 
 def _entries_pair(scenario: Scenario, run_id: int) -> None:

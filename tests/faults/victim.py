@@ -14,19 +14,33 @@ from typing import Any
 from worker import advance, bootstrap, claims
 from worker.archive import ArchiveStore
 from worker.settings import Settings
+from worker.targets import sql_server
 from worker.targets.mongo_fence import MongoFence
+from worker.targets.sql_fences import SqlFences
 
-STEPS: dict[str, tuple[Any, str, str]] = {
-    "before the fence": (MongoFence, "_stand", "before"),
-    "after the fence": (MongoFence, "_stand", "after"),
+Step = tuple[Any, str, str]
+_EVERYWHERE: dict[str, Step] = {
     "before the archive": (ArchiveStore, "write", "before"),
     "after the archive": (ArchiveStore, "write", "after"),
-    "after the change": (MongoFence, "_commit", "before"),
-    "after the target's commit": (MongoFence, "_commit", "after"),
     "before the control commit": (claims, "progress", "before"),
     "after the control commit": (claims, "progress", "after"),
     "before the chunk is finished": (claims, "finish", "before"),
     "after the chunk is finished": (claims, "finish", "after"),
+}
+STEPS: dict[str, Step] = {
+    "before the fence": (MongoFence, "_stand", "before"),
+    "after the fence": (MongoFence, "_stand", "after"),
+    "after the change": (MongoFence, "_commit", "before"),
+    "after the target's commit": (MongoFence, "_commit", "after"),
+    **_EVERYWHERE,
+}
+SQL_STEPS: dict[str, Step] = {
+    "before the fence in SQL": (SqlFences, "stands", "before"),
+    "after the fence in SQL": (SqlFences, "stands", "after"),
+    "after the change in SQL": (SqlFences, "record", "after"),
+    "before a commit in SQL": (sql_server, "_commit", "before"),
+    "after a commit in SQL": (sql_server, "_commit", "after"),
+    **_EVERYWHERE,
 }
 
 
@@ -45,7 +59,7 @@ def start(
 
 def arm(step: str, count: int, number: signal.Signals) -> None:
     """Let the COUNT-th call of a step hit this process with a signal."""
-    owner, name, when = STEPS[step]
+    owner, name, when = {**STEPS, **SQL_STEPS}[step]
     original: Callable[..., Any] = getattr(owner, name)
     calls = itertools.count(1)
 

@@ -191,6 +191,24 @@ def test_a_user_for_reading_reads_and_no_more(on_postgres: Settings, user: str) 
     assert "may write (UPDATE on products)" in says
 
 
+@pytest.mark.parametrize(
+    ("setting", "check"), [("sql_url", "sql_user"), ("sql_read_url", "sql_read_user")]
+)
+def test_a_user_from_whom_rows_are_hidden_is_found(
+    on_postgres: Settings, user: str, setting: str, check: str
+) -> None:
+    execute(
+        on_postgres.need("sql_url"),
+        "ALTER TABLE products ENABLE ROW LEVEL SECURITY",
+        f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {user}",
+    )
+    status, says = looked_at(as_user(on_postgres, user, setting))[check]
+    assert status == "failed"
+    assert says.startswith("Row level security may hide rows of products from the user in TEND_SQL")
+    execute(on_postgres.need("sql_url"), f"ALTER ROLE {user} BYPASSRLS")
+    assert "Row level" not in looked_at(as_user(on_postgres, user, setting))[check][1]
+
+
 def test_a_wrong_password_is_not_repeated(on_postgres: Settings) -> None:
     url = make_url(on_postgres.need("sql_url")).set(username="tend", password="hunter2")  # noqa: S106 - a test's
     secret = SecretStr(url.render_as_string(hide_password=False))

@@ -19,7 +19,7 @@ from worker.doctor.check import (
     warning,
 )
 from worker.doctor.policies import collections, parents
-from worker.targets.sql_privileges import grants_to_read, grants_to_write, writes
+from worker.targets.sql_privileges import grants_to_read, grants_to_write, hidden, writes
 from worker.targets.sql_server import SqlServer, Transaction
 
 _SETTING = "TEND_SQL_URL"
@@ -69,16 +69,25 @@ def _on_time(site: Site) -> Verdict:
 def _user(site: Site) -> Verdict:
     url = site.settings.need("sql_url")
     with _asked(url) as transaction:
-        is_file = transaction.dialect == "sqlite"
-        lacks = [] if is_file else list(grants_to_write(transaction, collections(site, "sql")))
-        lacks += [] if is_file else list(grants_to_read(transaction, parents(site, "sql")))
-    if is_file:
-        return _writable(url)
+        if transaction.dialect == "sqlite":
+            return _writable(url)
+        tables, read = collections(site, "sql"), parents(site, "sql")
+        lacks = [*grants_to_write(transaction, tables), *grants_to_read(transaction, read)]
+        partly = hidden(transaction, (*tables, *read))
+    if partly:
+        return _partly(_SETTING, partly)
     if lacks:
         return failed(
             f"The user in TEND_SQL_URL lacks what policies or fences need: {' '.join(lacks)}"
         )
     return ok("The user in TEND_SQL_URL may do what the policies and fences need.")
+
+
+def _partly(setting: str, tables: list[str]) -> Verdict:
+    return failed(
+        f"Row level security may hide rows of {listed(tables)} from the user in {setting}, and "
+        "guards count what they see; give the user BYPASSRLS."
+    )
 
 
 def _writable(url: str) -> Verdict:
@@ -96,9 +105,12 @@ def _read_user(site: Site) -> Verdict:
     with _asked(secret.get_secret_value()) as transaction:
         if transaction.dialect == "sqlite":
             return ok("SQLite knows no users; plans are read with writing switched off.")
-        tables = collections(site, "sql")
-        lacks = list(grants_to_read(transaction, (*tables, *parents(site, "sql"))))
+        tables, read = collections(site, "sql"), parents(site, "sql")
+        lacks = list(grants_to_read(transaction, (*tables, *read)))
         may_write = writes(transaction, tables)
+        partly = hidden(transaction, (*tables, *read))
+    if partly:
+        return _partly(_READ_SETTING, partly)
     if lacks:
         return failed(f"The user in TEND_SQL_READ_URL lacks what plans need: {' '.join(lacks)}")
     if may_write:

@@ -17,6 +17,7 @@ _MAY = text("""
     SELECT privilege FROM unnest(CAST(:privileges AS text[])) AS privilege
     WHERE has_table_privilege(:name, privilege)
 """)
+_HIDES = text("SELECT row_security_active(:name)")
 _SCHEMA = text("""
     SELECT quote_ident(coalesce(current_schema(), 'public')) AS name,
         coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create
@@ -50,6 +51,12 @@ def writes(transaction: Transaction, collections: Iterable[str]) -> list[str]:
         for name in _tables(transaction, collections)
         for privilege in _held(transaction, name, WRITES)
     ]
+
+
+def hidden(transaction: Transaction, collections: Iterable[str]) -> list[str]:
+    """The tables of which the user may see a part, by row level security."""
+    names = _tables(transaction, collections)
+    return [name for name in names if transaction.execute(_HIDES, [{"name": name}]).scalar_one()]
 
 
 def _grants(transaction: Transaction, names: Iterable[str], wanted: Sequence[str]) -> Iterator[str]:
