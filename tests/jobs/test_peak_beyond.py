@@ -30,6 +30,13 @@ DAMAGE: dict[str, Damage] = {
         ],
         {"stores": [{"id": 1, "name": "Camp"}]},
     ),
+    "negative-prices": Damage(
+        [product(price=f"-{number}.01") for number in range(DUE)],
+        [
+            *(product(price=f"{number}.00") for number in range(HALF)),
+            *(product(price=None) for _ in range(HALF)),
+        ],
+    ),
     "stale-products": Damage(
         [product(stock=-(number % 2), updated_at=_ago(180, 1)) for number in range(DUE)],
         [

@@ -29,6 +29,7 @@ CUTOFFS = {
     },
     "orphaned-products": {"updated_at": NOW - timedelta(hours=24)},
     "negative-stock": {},
+    "negative-prices": {},
     "inactive-accounts": {"lastLogin": NOW.replace(year=2024)},
     "deleted-accounts": {"deletedAt": datetime(2026, 1, 29, 3, 20, tzinfo=UTC)},
     "stale-products": {"updated_at": datetime(2025, 9, 1, 3, 20, tzinfo=UTC)},

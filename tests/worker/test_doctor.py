@@ -51,6 +51,7 @@ INDEXES = {
     "forecasts": ("userId",),
     "oauthstates": ("timestamp",),
     "salesData": ("createdAt", "quantity", "revenue", "cost", "date", "userId"),
+    "salesData_quarantine": ("until",),
     "sessions": ("expiresAt", "isActive", "userId"),
     "users": ("email",),
 }

@@ -155,6 +155,20 @@ def test_the_grants_it_prints_are_those_that_a_run_needs(on_postgres: Settings, 
     assert looked_at(as_user(on_postgres, user))["sql_user"][0] == "ok"
 
 
+def test_a_quarantine_that_is_needed_comes_with_its_statements_and_grants(
+    on_postgres: Settings, user: str, folder: Path
+) -> None:
+    quarantining = POLICY.format(name="products").replace("set: 0", "quarantine: 90d")
+    (folder / "products.yaml").write_text(quarantining)
+    status, says = looked_at(on_postgres)["policy:products"]
+    assert status == "failed"
+    create = says[says.index("CREATE TABLE") :]
+    execute(on_postgres.need("sql_url"), create)
+    assert looked_at(on_postgres)["policy:products"][0] == "ok"
+    _, says = looked_at(as_user(on_postgres, user))["sql_user"]
+    assert f"GRANT SELECT, INSERT, UPDATE, DELETE ON products_quarantine TO {user};" in says
+
+
 def test_who_cannot_create_the_fences_can_use_those_that_are_there(
     on_postgres: Settings, user: str
 ) -> None:

@@ -9,7 +9,6 @@ import pymongo
 
 from policies.errors import PolicyError
 from policies.models import Policy, RecordOptions
-from policies.selectors import parent_of
 from worker.doctor.check import CONNECT_SECONDS, Check, Site, Verdict, ok
 from worker.registry import Policies, job_of
 from worker.settings import variable
@@ -22,18 +21,6 @@ def of_each_policy(site: Site) -> Iterator[Check]:
         if kind.is_set(site.settings):
             for policy in of_kind(site, name):
                 yield Check(f"policy:{policy.name}", variable(kind.url), partial(_served, policy))
-
-
-def collections(site: Site, kind: str) -> tuple[str, ...]:
-    """Every collection of this kind of target that a policy works on."""
-    options = (cast(RecordOptions, policy.options) for policy in of_kind(site, kind))
-    return tuple(dict.fromkeys(name for each in options for name in each.written))
-
-
-def parents(site: Site, kind: str) -> tuple[str, ...]:
-    """Every collection of this kind of target in which a policy only looks for parents."""
-    found = (parent_of(job_of(policy).selector(policy)) for policy in of_kind(site, kind))
-    return tuple(dict.fromkeys(each.parent for each in found if each is not None))
 
 
 def of_kind(site: Site, kind: str) -> list[Policy]:
@@ -55,6 +42,8 @@ def _served(policy: Policy, site: Site) -> Verdict:
     options = cast(RecordOptions, policy.options)
     target = KINDS[options.target].open(site.settings)
     with closing(target), pymongo.timeout(CONNECT_SECONDS):
+        if options.quarantines:
+            target.check_quarantine(options.collection)
         job = job_of(policy)
         reader = target.reader(options.collection, site.clock(), scan=False)
         job.check(reader, policy, job.selector(policy))

@@ -18,7 +18,8 @@ from worker.doctor.check import (
     ok,
     warning,
 )
-from worker.doctor.policies import collections, parents
+from worker.doctor.policies import of_kind
+from worker.grants.footprint import footprint
 from worker.targets.sql_privileges import grants_to_read, grants_to_write, hidden, writes
 from worker.targets.sql_server import SqlServer, Transaction
 
@@ -71,9 +72,10 @@ def _user(site: Site) -> Verdict:
     with _asked(url) as transaction:
         if transaction.dialect == "sqlite":
             return _writable(url)
-        tables, read = collections(site, "sql"), parents(site, "sql")
-        lacks = [*grants_to_write(transaction, tables), *grants_to_read(transaction, read)]
-        partly = hidden(transaction, (*tables, *read))
+        found = footprint(of_kind(site, "sql"), "sql")
+        written = (*found.changed, *found.quarantines)
+        lacks = [*grants_to_write(transaction, written), *grants_to_read(transaction, found.read)]
+        partly = hidden(transaction, (*found.changed, *found.read))
     if partly:
         return _partly(_SETTING, partly)
     if lacks:
@@ -105,10 +107,11 @@ def _read_user(site: Site) -> Verdict:
     with _asked(secret.get_secret_value()) as transaction:
         if transaction.dialect == "sqlite":
             return ok("SQLite knows no users; plans are read with writing switched off.")
-        tables, read = collections(site, "sql"), parents(site, "sql")
-        lacks = list(grants_to_read(transaction, (*tables, *read)))
-        may_write = writes(transaction, tables)
-        partly = hidden(transaction, (*tables, *read))
+        found = footprint(of_kind(site, "sql"), "sql")
+        read = (*found.changed, *found.read)
+        lacks = list(grants_to_read(transaction, read))
+        may_write = writes(transaction, found.changed)
+        partly = hidden(transaction, read)
     if partly:
         return _partly(_READ_SETTING, partly)
     if lacks:

@@ -28,7 +28,7 @@ def footprint(policies: Iterable[Policy], kind: str) -> Footprint:
     options = [cast(RecordOptions, each.options) for each in wanted]
     parents = [parent_of(job_of(each).selector(each)) for each in wanted]
     return Footprint(
-        changed=_once(each.collection for each in options),
+        changed=_once(name for each in options for name in each.written),
         quarantines=_once(each.collection + SUFFIX for each in options if each.quarantines),
         read=_once(each.parent for each in parents if each is not None),
     )
