@@ -220,7 +220,7 @@ def test_a_process_that_fell_silent_has_failed_and_one_that_never_ran_is_a_warni
         session.execute(update(Process).where(Process.kind == "worker").values(seen_at=past))
     status, says = only(settings, "worker")
     assert status == "failed"
-    assert "The last sign of life of a worker is 95 s old" in says
+    assert re.search(r"The last sign of life of a worker is 9\d s old", says)
     with control.transaction() as session:
         session.execute(update(Process).values(kind="worker", seen_at=now(session)))
     assert only(settings, "scheduler") == (
