@@ -14,6 +14,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
     {
         "policies": Role.VIEWER,
         "policies show": Role.VIEWER,
+        "policies diff": Role.VIEWER,
         "runs": Role.VIEWER,
         "show": Role.VIEWER,
         "watch": Role.VIEWER,

@@ -17,7 +17,7 @@ from worker.targets.kinds import open_targets
 
 def open_database(settings: Settings) -> Database:
     """The control database, refused unless it is migrated to exactly this code."""
-    database = Database(settings.need("database_url"))
+    database = Database(settings.need("database_url"), settings.revision)
     try:
         migrate.require_current(database)
     except BaseException:

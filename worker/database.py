@@ -31,9 +31,10 @@ BUSY_SECONDS = 15
 class Database:
     """The one way to the control database; safe to share between threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, revision: str | None = None) -> None:
         self.engine = _engine(url)
-        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        said = {"revision": revision}
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False, info=said)
 
     @property
     def dialect(self) -> str:
@@ -61,6 +62,12 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def revision(session: Session) -> str | None:
+    """TEND_REVISION of this process: entries and runs say which code and policies made them."""
+    found: str | None = session.info.get("revision")
+    return found
 
 
 def now(session: Session) -> datetime:

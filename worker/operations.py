@@ -229,6 +229,7 @@ def enable(db: Database, policy: Policy, person: Person) -> None:
     with db.transaction() as session:
         switch = _switch(session, policy.name, person)
         switch.enabled_version = policy.version
+        switch.enabled_text = policy.text
         switch.schedule_paused = False
         _record_switch(session, policy.name, person, "policy_enabled", policy.version)
 

@@ -37,6 +37,7 @@ def run_as_json(session: Session, run: Run) -> Document:
         "actor_proof": run.actor_proof,
         "on_behalf_of": run.on_behalf_of,
         "environment": run.environment,
+        "revision": run.revision,
         "trigger": run.trigger,
         "scheduled_for": time_as_json(run.scheduled_for),
         "cutoff": time_as_json(run.cutoff),

@@ -50,6 +50,7 @@ def create(session: Session, request: Request, *, skipped: str | None = None) ->
         policy_version=request.policy.version,
         policy_text=request.policy.text,
         environment=request.environment,
+        revision=database.revision(session),
         state=State.SKIPPED if skipped else State.QUEUED,
         trigger=request.trigger,
         scheduled_for=request.scheduled_for,

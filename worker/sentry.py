@@ -5,7 +5,6 @@ messages and addresses as breadcrumbs, and `argv` a person's words: only those l
 """
 
 import logging
-import os
 from itertools import zip_longest
 from typing import Any
 
@@ -34,7 +33,7 @@ def start(settings: Settings, process: str) -> None:
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
         environment=settings.env,
-        release=os.environ.get("TEND_REVISION"),
+        release=settings.revision,
         include_local_variables=False,
         max_breadcrumbs=20,
         auto_session_tracking=False,

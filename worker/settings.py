@@ -200,6 +200,12 @@ class Settings(BaseSettings):
         examples=["https://key@sentry.internal/1"],
     )
 
+    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]{0,63}$")] | None = Field(
+        default=None,
+        description="the deployed revision of code and policies, such as a commit",
+        examples=["4f2c9d1"],
+    )
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.env == "production" and self.keys is None:
@@ -250,7 +256,6 @@ def variable(name: str) -> str:
 
 
 VARIABLES = {variable(name): name for name in Settings.model_fields} | {
-    "TEND_REVISION": None,
     "TEND_ANCHOR_URL": None,
 }
 """Every variable that may be set, and the field that it fills, if any."""

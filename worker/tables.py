@@ -80,6 +80,8 @@ class Run(Table):
     policy_version: Mapped[str] = mapped_column(String(64))
     policy_text: Mapped[str]
     environment: Mapped[str] = mapped_column(String(32))
+    revision: Mapped[str | None] = mapped_column(String(64))
+    """TEND_REVISION of the process that made the run."""
     state: Mapped[State] = mapped_column(String(24))
     phase: Mapped[str] = mapped_column(String(8), default="plan")
     """plan, apply, settle, undo, or only (an undo of single records): what `resume` continues."""
@@ -215,6 +217,8 @@ class Switch(Table):
     policy: Mapped[str] = mapped_column(String(64), primary_key=True)
     enabled_version: Mapped[str | None] = mapped_column(String(64))
     """The version that was enabled; any other text only observes."""
+    enabled_text: Mapped[str | None]
+    """The text that was enabled last, kept when it is disabled, to compare the next one with."""
     schedule_paused: Mapped[bool] = mapped_column(server_default=false())
     actor: Mapped[str]
     reason: Mapped[str]

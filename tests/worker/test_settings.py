@@ -154,7 +154,7 @@ def test_a_misspelt_variable_is_refused_with_the_likely_name(
     assert "did you mean TEND_MONGO_URL?" in refusal(monkeypatch, "TEND_MONGO_URI", SECRET)
 
 
-@pytest.mark.parametrize("variable", ["TEND_REVISION", "TEND_ANCHOR_URL"])
+@pytest.mark.parametrize("variable", ["TEND_ANCHOR_URL"])
 def test_variables_that_other_parts_read_are_known(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:

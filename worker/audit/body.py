@@ -26,6 +26,7 @@ class Body(Said):
     run: int | None
     policy: str | None
     policy_version: str | None
+    revision: str | None
     environment: str | None
     trigger: str | None
     detail: dict[str, Any]

@@ -51,6 +51,7 @@ def append(
             "run": run.id if run is not None else None,
             "policy": name,
             "policy_version": run.policy_version if run is not None else None,
+            "revision": database.revision(session),
             "environment": run.environment if run is not None else None,
             "trigger": run.trigger if run is not None else None,
             "detail": detail or {},

@@ -1,6 +1,5 @@
 """The policies: what they say, where each value comes from, and whether they may change data."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +13,8 @@ from policies.models import Policy, Schedule
 from worker import operations, present
 from worker.cli import context, options, output
 from worker.cli.output import facts, heading, moment
+from worker.cli.policy_diff import diff
+from worker.comparing import flat
 from worker.errors import DatabaseNotMigrated, DatabaseUnreachable, SettingError
 from worker.logs import safe_text
 from worker.operations import Person
@@ -23,6 +24,7 @@ from worker.tables import Run, Switch
 from worker.targets.kinds import is_served
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
+app.command()(diff)
 
 
 @app.callback()
@@ -169,19 +171,6 @@ def _show(out: Console, settings: Settings, loaded: LoadedPolicy, document: dict
             ("last run", f"{last['id']} {present.state_in_words(last)}" if last else None),
         ],
     )
-    values = dict(_flat(document["policy"], ""))
+    values = dict(flat(document["policy"], ""))
     rows = ((key, str(values[key]), origin) for key, origin in loaded.origins.items())
     output.table(out, ("key", "value", "from"), rows)
-
-
-def _flat(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Every value below its dotted key, as `LoadedPolicy.origins` names them."""
-    parts: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        parts = list(value.items())
-    elif isinstance(value, list):
-        parts = list(enumerate(value))
-    if not parts:
-        yield key, value
-    for name, part in parts:
-        yield from _flat(part, f"{key}.{name}" if key else str(name))

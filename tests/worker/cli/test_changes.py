@@ -19,7 +19,16 @@ from worker.targets.mongo import MongoTarget
 
 KEYS = [
     *("id", "policy", "policy_version", "state", "waiting_for", "reason", "actor", "actor_proof"),
-    *("on_behalf_of", "environment", "trigger", "scheduled_for", "cutoff", "planned", "population"),
+    *(
+        "on_behalf_of",
+        "environment",
+        "revision",
+        "trigger",
+        "scheduled_for",
+        "cutoff",
+        "planned",
+        "population",
+    ),
     *("changed", "skipped", "failed", "held", "uncertain", "remaining", "restored", "conflicts"),
     *("digest", "created_at", "started_at", "finished_at", "approval", "refusal", "error"),
 ]

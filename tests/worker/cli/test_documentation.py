@@ -92,6 +92,14 @@ def test_the_keys_of_a_runs_records_are_documented(tend: Tend) -> None:
         assert f"`{key}`" in documented
 
 
+def test_the_keys_of_a_difference_are_documented(tend: Tend) -> None:
+    tend.json("enable", "text-dates", "--reason", "x")
+    found = tend.json("policies", "diff", "text-dates")
+    assert keys_of("JSON of a difference") == set(found)
+    for key in [*found["against"], *found["effect"]["after"]]:
+        assert f"`{key}`" in section("JSON of a difference")
+
+
 def test_the_keys_of_a_policy_are_documented(tend: Tend) -> None:
     shown = tend.json("policies", "show", "text-dates")
     documented = section("JSON of policies")
