@@ -24,10 +24,9 @@ from worker.masking import mask
 from worker.planner import payload_name
 from worker.registry import frozen_policy, job_of
 from worker.tables import Chunk, Run
-from worker.targets.base import RecordOutcome
+from worker.targets.base import Place, RecordOutcome, place_of
 from worker.targets.mongo_restore import value_at
 from worker.targets.mongo_unique import MISSING
-from worker.targets.record_key import identity
 
 Document = dict[str, Any]
 
@@ -53,6 +52,7 @@ class Listing:
     archive: ArchiveStore
     run: Run
     key: RunKey
+    collection: str
     fields: tuple[str, ...]
     """Those that the policy reads or changes; no other is shown."""
     is_sql: bool
@@ -65,9 +65,9 @@ class Listing:
         """
         for chunk in self._chunks("apply"):
             undone = self._undone(chunk.number)
-            for ref in objects.every(chunk):
+            for ref in objects.standing(chunk):
                 for record in self.archive.read(self.key, ref):
-                    last = undone.get(identity(record.key)) if undone else None
+                    last = undone.get(place_of(record)) if undone else None
                     yield self._row(record, last)
             yield from self._not_reached(chunk)
 
@@ -78,6 +78,7 @@ class Listing:
         elif outcome == "changed":
             outcome, code = last or ("changed", _how(record))
         return {
+            "collection": record.collection or self.collection,
             "key": self._shown("_id", record.key),
             "outcome": outcome,
             "code": code,
@@ -113,10 +114,10 @@ class Listing:
             case _:
                 return mask("", value)
 
-    def _undone(self, source: int) -> dict[bytes, tuple[str, str | None]]:
+    def _undone(self, source: int) -> dict[Place, tuple[str, str | None]]:
         """What the last undo left of each record of a chunk."""
         return {
-            identity(record.key): (record.outcome, record.code)
+            place_of(record): (record.outcome, record.code)
             for chunk in self._chunks("undo")
             if chunk.source == source
             for ref in objects.every(chunk)
@@ -130,6 +131,7 @@ class Listing:
         for key in bson.decode(plain, KEYS)["keys"][chunk.cursor :]:
             shown = self._shown("_id", key)
             yield {
+                "collection": self.collection,
                 "key": shown,
                 "outcome": "not_reached",
                 "code": None,
@@ -179,6 +181,7 @@ def listing(
         archive,
         run,
         keyring.unwrap(run.key),
+        options.collection,
         job_of(policy).fields(policy),
         options.target == "sql",
         is_revealed,

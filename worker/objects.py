@@ -10,6 +10,12 @@ def every(chunk: Chunk) -> tuple[ArchiveRef, ...]:
     return tuple(_ref(each) for each in chunk.archives)
 
 
+def standing(chunk: Chunk) -> tuple[ArchiveRef, ...]:
+    """Those whose word stands: what a step deleted and gave back again is in none of them."""
+    counted = ("changed", "others", "children", "conflicts")
+    return tuple(_ref(each) for each in chunk.archives if any(each[name] for name in counted))
+
+
 def changed(chunk: Chunk) -> tuple[ArchiveRef, ...]:
     """Those with something that was changed, or restored."""
     return tuple(_ref(each) for each in chunk.archives if each["changed"] + each["children"])

@@ -22,7 +22,7 @@ from worker.logs import safe_text
 from worker.settings import Settings
 
 Document = dict[str, Any]
-COLUMNS = ("key", "outcome", "code", "before", "after")
+COLUMNS = ("collection", "key", "outcome", "code", "before", "after")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

@@ -62,7 +62,7 @@ def test_a_spreadsheet_runs_nothing_that_a_record_says(tend: Tend) -> None:
     repaired(tend)
     said = tend("records", "r-1", "--csv", "--reveal", "--reason", "CASE-1")
     table = list(csv.DictReader(io.StringIO(said.out)))
-    assert list(table[0]) == ["key", "outcome", "code", "before", "after"]
+    assert list(table[0]) == ["collection", "key", "outcome", "code", "before", "after"]
     assert {row["key"] for row in table} == {"1", f"'{FORMULA}", "plain"}
     assert json.loads(table[0]["before"])["date"] in {"2024-01-02", "soon", "never"}
 
