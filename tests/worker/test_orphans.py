@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from policies.models import Policy
 from tests.worker.scenario import NOW, TESTER, Scenario, old, policy_text
+from tests.worker.test_holds import hold
 from worker import advance, approval, guards
 from worker.archive import ArchiveStore
 from worker.cli import plans, runs
@@ -301,6 +302,18 @@ def test_a_child_orphaned_after_the_plan_waits_for_the_next_run(shop: Scenario) 
     assert 5 in kept(shop)
     assert shop.run_through(orphans()).planned == 1
     assert 5 not in kept(shop)
+
+
+def test_an_orphan_under_a_hold_stays_and_is_counted(shop: Scenario) -> None:
+    hold(shop, "33")
+    plan = shop.plan(orphans())
+    assert (plan.planned, preview(plan)["held"]) == (39, 1)
+    hold(shop, "44", "CASE-2")
+    run = shop.apply(plan)
+    assert {33, 44} < set(kept(shop))
+    assert counts(shop, run)["changed"] == 38
+    assert run.remaining is not None
+    assert (run.remaining["held"], run.remaining["not_planned"]) == (2, 0)
 
 
 def test_many_children_of_one_key_all_go(shop: Scenario) -> None:
