@@ -131,11 +131,11 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
                 claims.finish(engine.database, claim, progress.batches, engine.actor)
                 return True
             progress.changed = leave.changed
-            progress.held = holds.beside(engine, work, leave.holds)
+            progress.held = holds.beside(engine.subjects, work.policy, leave.holds)
             end = min(progress.cursor + progress.size, claim.items)
             if claim.direction == "apply":
                 guards.check_batch(work.guards, leave.changed, end - progress.cursor)
-            held = holds.protected(engine, work, leave.holds)
+            held = holds.protected(engine.subjects, work.policy, leave.holds)
             _one_batch(fence, progress, end, step, largest, held)
             _rest(engine, work, claim, progress)
     claims.release(engine.database, claim, progress.known, engine.actor)

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from policies.models import Policy, RecordOptions
 from policies.selectors import Selector
+from policies.subjects import Subjects
 from worker.engine import Engine, Work
 from worker.errors import HoldUndeclared
+from worker.registry import job_of
 from worker.tables import Chunk, Hold
 
 
@@ -29,49 +33,55 @@ def standing(session: Session) -> Standing:
     return Standing(session.scalar(select(func.max(Hold.id))) or 0, subjects)
 
 
-def protected(engine: Engine, work: Work, stands: Standing) -> Selector | None:
-    """What a run must not touch of its collection; None if no hold protects anything there.
+def protected(subjects: Subjects, policy: Policy, stands: Standing) -> Selector | None:
+    """What a policy must not touch of its collection; None if no hold protects anything there.
 
     Security locks and their release are exempt. Raises `HoldUndeclared` for a collection of
     which nobody said what holds mean there.
     """
-    return _protected_in(engine, work, stands, work.options.collection)
+    options = policy.options
+    if not isinstance(options, RecordOptions):
+        return None
+    return _protected_in(subjects, policy, stands, options.collection)
 
 
-def beside(engine: Engine, work: Work, stands: Standing) -> dict[str, Selector]:
-    """The same of the other collections that the run writes, where a hold protects anything."""
+def beside(subjects: Subjects, policy: Policy, stands: Standing) -> dict[str, Selector]:
+    """The same of the other collections that the policy writes, where a hold protects anything."""
+    options = cast(RecordOptions, policy.options)
     found = {
-        name: _protected_in(engine, work, stands, name)
-        for name in work.options.written
-        if name != work.options.collection
+        name: _protected_in(subjects, policy, stands, name)
+        for name in options.written
+        if name != options.collection
     }
     return {name: held for name, held in found.items() if held is not None}
 
 
-def _protected_in(engine: Engine, work: Work, stands: Standing, collection: str) -> Selector | None:
-    if work.job.security or not stands.subjects:
+def _protected_in(
+    subjects: Subjects, policy: Policy, stands: Standing, collection: str
+) -> Selector | None:
+    if job_of(policy).security or not stands.subjects:
         return None
-    place = f"{work.options.target}/{collection}"
-    if not engine.subjects.declares(place):
+    place = f"{cast(RecordOptions, policy.options).target}/{collection}"
+    if not subjects.declares(place):
         raise HoldUndeclared(
             f"A legal hold stands, and holds/subjects.yaml does not say which field of {place} "
             "names a subject; add it there, or {} if it names none."
         )
-    return engine.subjects.held(place, stands.subjects)
+    return subjects.held(place, stands.subjects)
 
 
 def protected_now(engine: Engine, work: Work) -> Selector | None:
     """What it must not touch of its collection by the holds that stand at this moment."""
     with engine.database.transaction() as session:
         stands = standing(session)
-    return protected(engine, work, stands)
+    return protected(engine.subjects, work.policy, stands)
 
 
 def beside_now(engine: Engine, work: Work) -> dict[str, Selector]:
     """The same of the other collections that it writes."""
     with engine.database.transaction() as session:
         stands = standing(session)
-    return beside(engine, work, stands)
+    return beside(engine.subjects, work.policy, stands)
 
 
 def compiled_without(session: Session, hold_id: int) -> Sequence[Chunk]:

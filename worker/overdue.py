@@ -35,6 +35,8 @@ class Source:
     target: Target
     policy: Policy
     now: datetime
+    held: Selector | None = None
+    """What a legal hold protects is overdue for nobody."""
 
     @property
     def options(self) -> RecordOptions:
@@ -43,7 +45,7 @@ class Source:
     def items(self, *more: str) -> Iterator[Item]:
         """What a plan would hold, with these fields beside its own; refuses to scan."""
         job = job_of(self.policy)
-        reader = self.target.reader(self.options.collection, self.now, scan=False)
+        reader = self.target.reader(self.options.collection, self.now, scan=False, held=self.held)
         context = PlanContext(self.now, _WithFields(reader, more))
         return job.plan(context, self.policy, job.selector(self.policy))
 

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -12,7 +13,9 @@ from sqlalchemy.orm import Session
 
 from policies.errors import TendError
 from policies.models import Policy
-from worker import overdue, present
+from policies.selectors import Selector
+from policies.subjects import Subjects
+from worker import holds, overdue, present
 from worker.audit.entries import stamp
 from worker.database import Database
 from worker.logs import safe_text
@@ -23,6 +26,8 @@ from worker.targets.base import Target
 from worker.targets.kinds import KINDS, TargetKind, kind_of
 
 Document = dict[str, Any]
+Held = Callable[[Policy], Selector | None]
+"""What legal holds protect of a policy's collection."""
 
 ENOUGH = 10_000
 SECONDS_EACH = 2.0
@@ -37,11 +42,14 @@ def policies(
     db: Database,
     found: Sequence[Policy],
     targets: Mapping[str, Target],
+    subjects: Subjects,
     now: datetime,
     seconds: float = SECONDS,
 ) -> list[Document]:
     """A row for each policy; what could not be learned in time is said in it."""
-    counted = _counted(found, targets, now, seconds)
+    with db.transaction() as session:
+        held = partial(holds.protected, subjects, stands=holds.standing(session))
+    counted = _counted(found, targets, held, now, seconds)
     with db.transaction() as session:
         return [{**_standing(session, each, now), **counted[each.name]} for each in found]
 
@@ -79,7 +87,11 @@ def _newest(session: Session, policy: Policy, *states: State) -> Document | None
 
 
 def _counted(
-    found: Sequence[Policy], targets: Mapping[str, Target], now: datetime, seconds: float
+    found: Sequence[Policy],
+    targets: Mapping[str, Target],
+    held: Held,
+    now: datetime,
+    seconds: float,
 ) -> dict[str, Document]:
     """What is overdue in each policy, counted a few at a time by threads that nobody waits for."""
     until = time.monotonic() + seconds
@@ -94,7 +106,7 @@ def _counted(
                 policy = waiting.get_nowait()
             except Empty:
                 return
-            counted[policy.name] = _count(policy, targets, now, min(SECONDS_EACH, left))
+            counted[policy.name] = _count(policy, targets, held, now, min(SECONDS_EACH, left))
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(AT_ONCE)]
     for thread in threads:
@@ -106,7 +118,7 @@ def _counted(
 
 
 def _count(
-    policy: Policy, targets: Mapping[str, Target], now: datetime, seconds: float
+    policy: Policy, targets: Mapping[str, Target], held: Held, now: datetime, seconds: float
 ) -> Document:
     kind = kind_of(policy)
     if kind is None:
@@ -114,7 +126,7 @@ def _count(
     if kind not in targets:
         return _without_target(KINDS[kind], is_looking=bool(targets))
     try:
-        source = overdue.Source(targets[kind], policy, now)
+        source = overdue.Source(targets[kind], policy, now, held(policy))
         counted = overdue.overdue(source, seconds, ENOUGH)
     except TendError as error:
         return _unknown(safe_text(error))

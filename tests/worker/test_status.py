@@ -29,7 +29,8 @@ from worker.targets.mongo import MongoTarget
 
 def row(scenario: Scenario, policy: Policy, **options: Any) -> dict[str, Any]:
     targets = options.pop("targets", scenario.engine.targets)
-    (found,) = status.policies(scenario.engine.database, [policy], targets, NOW, **options)
+    engine = scenario.engine
+    (found,) = status.policies(engine.database, [policy], targets, engine.subjects, NOW, **options)
     return found
 
 
@@ -99,8 +100,9 @@ def test_many_policies_are_counted_each_for_itself(scenario: Scenario) -> None:
         )
         for days in range(2000, 2020)
     ]
+    engine = scenario.engine
     rows = status.policies(
-        scenario.engine.database, wanted, scenario.engine.targets, NOW, seconds=60
+        engine.database, wanted, engine.targets, engine.subjects, NOW, seconds=60
     )
     assert [(each["policy"], each["overdue"]["count"]) for each in rows] == [
         (policy.name, 899 - number) for number, policy in enumerate(wanted)

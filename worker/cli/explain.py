@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from policies.subjects import load_subjects
 from worker.archive import ArchiveStore
 from worker.cli import context, options, output
 from worker.cli.output import facts, heading, moment
@@ -34,13 +35,14 @@ def explain(
     """Say which policies would touch a record and when, and what past runs did to it."""
     settings = context.load_settings()
     policies = [loaded.policy for loaded in context.load_policies(settings)]
+    subjects = load_subjects(settings.policy_directories)
     archive = ArchiveStore(settings.need("archive_url"))
     keyring = Keyring.from_settings(settings)
     with context.control(settings) as database:
         address = parse(record, places(policies, database))
         with closing(KINDS[address.target].open_to_look(settings)) as target:
             store = past.Store(database, archive, keyring)
-            question = Question(policies, store, target, system_clock(), seconds)
+            question = Question(policies, store, target, subjects, system_clock(), seconds)
             document = explained(question, address)
     if as_json:
         output.print_json(document)
@@ -65,6 +67,10 @@ def _found(document: Document) -> str:
 def _show_record(out: Console, record: Document) -> None:
     if record["facts"]:
         facts(out, [(_label(name), _fact(name, record)) for name in record["facts"]])
+    for hold in record["holds"]:
+        since = moment(hold["since"])
+        text = f"under the legal hold of {hold['case']} since {since}: {hold['reason']}"
+        out.print(output.printable(text))
     if not record["policies"]:
         out.print("No policy works on this collection.")
     for judged in record["policies"]:

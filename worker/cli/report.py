@@ -8,8 +8,9 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from policies.models import Policy
-from policies.selectors import FieldName
-from worker import report
+from policies.selectors import FieldName, Selector
+from policies.subjects import load_subjects
+from worker import holds, report
 from worker.cli import context, options, output
 from worker.cli.output import heading, length, moment
 from worker.engine import system_clock
@@ -49,8 +50,14 @@ def retention(
     wanted = [loaded.get(policy).policy] if policy is not None else []
     if policy is None:
         wanted = served(settings, list(report.with_ages((one.policy for one in loaded), now)))
+    subjects = load_subjects(settings.policy_directories)
+    with context.control(settings) as database, database.transaction() as session:
+        stands = holds.standing(session)
     with opened_to_look(settings) as targets:
-        found = [_grouped(targets, each, by, seconds, limit) for each in wanted]
+        found = [
+            _grouped(targets, each, holds.protected(subjects, each, stands), by, seconds, limit)
+            for each in wanted
+        ]
     if as_json:
         output.print_json({"policies": found})
     else:
@@ -67,12 +74,18 @@ def _check_field(by: str) -> None:
 
 
 def _grouped(
-    targets: Mapping[str, Target], policy: Policy, by: str, seconds: float, limit: int
+    targets: Mapping[str, Target],
+    policy: Policy,
+    held: Selector | None,
+    by: str,
+    seconds: float,
+    limit: int,
 ) -> Document:
     kind = kind_of(policy) or ""
     if kind not in targets:
         return report.unknown(policy, by, KINDS[kind].unset)
-    return report.retention(Source(targets[kind], policy, system_clock()), by, seconds, limit)
+    source = Source(targets[kind], policy, system_clock(), held)
+    return report.retention(source, by, seconds, limit)
 
 
 def _show(out: Console, environment: str, found: list[Document]) -> None:

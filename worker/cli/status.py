@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
+from policies.subjects import load_subjects
 from worker import present
 from worker import status as looked_at
 from worker.cli import context, options, output
@@ -23,8 +24,9 @@ def status(as_json: options.Json = False) -> None:
     """
     settings = context.load_settings()
     policies = [loaded.policy for loaded in context.load_policies(settings)]
+    subjects = load_subjects(settings.policy_directories)
     with context.control(settings) as database, opened_to_look(settings) as targets:
-        rows = looked_at.policies(database, policies, targets, system_clock())
+        rows = looked_at.policies(database, policies, targets, subjects, system_clock())
         processes = readiness.examine(database)
         with database.transaction() as session:
             runs = looked_at.runs(session)

@@ -1,6 +1,6 @@
 """One record explained: what it is, what each policy would do to it, and what runs did."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,8 @@ from sqlalchemy import select
 
 from jobs.base import Item
 from policies.models import Policy
+from policies.subjects import Subjects
+from worker.audit.entries import stamp
 from worker.database import Database
 from worker.errors import IndexMissing
 from worker.explain import buried, past
@@ -18,7 +20,7 @@ from worker.logs import safe_text
 from worker.masking import mask
 from worker.registry import job_of
 from worker.switches import next_fire, state_of
-from worker.tables import Run, Switch
+from worker.tables import Hold, Run, Switch
 from worker.targets.base import Look, Target
 
 Document = dict[str, Any]
@@ -31,6 +33,7 @@ class Question:
     policies: Sequence[Policy]
     store: past.Store
     target: Target
+    subjects: Subjects
     now: datetime
     seconds: float = past.SECONDS
 
@@ -44,7 +47,7 @@ def places(policies: Iterable[Policy], db: Database) -> set[str]:
 
 def explain(question: Question, address: Address) -> Document:
     """Everything there is to say; a record that is not there may still have a past."""
-    policies = [each for each in question.policies if each.collection == address.place]
+    policies = _of_collection(question, address)
     look = question.target.look(address.collection)
     found, notes = _find(look, policies, address)
     keys = [item.key for item, _ in found] or [
@@ -56,11 +59,15 @@ def explain(question: Question, address: Address) -> Document:
         "target": address.target,
         "collection": address.collection,
         "id": mask("_id", address.readings[0]),
-        "records": [_record(question, look, policies, item, name) for item, name in found],
+        "records": [_record(question, look, address, item, name) for item, name in found],
         "notes": notes,
         "runs": history.found,
         "search": {name: value for name, value in asdict(history).items() if name != "found"},
     }
+
+
+def _of_collection(question: Question, address: Address) -> list[Policy]:
+    return [each for each in question.policies if each.collection == address.place]
 
 
 def _names(policies: Sequence[Policy]) -> list[str]:
@@ -94,8 +101,9 @@ def _find(
 
 
 def _record(
-    question: Question, look: Look, policies: Sequence[Policy], item: Item, found_by: str
+    question: Question, look: Look, address: Address, item: Item, found_by: str
 ) -> Document:
+    policies = _of_collection(question, address)
     case = Case(look, item, question.now)
     facts: Document = {}
     for policy in policies:
@@ -105,7 +113,29 @@ def _record(
         "key_type": kind_of(item.key),
         "found_by": found_by,
         "facts": {name: mask(name, value) for name, value in facts.items()},
+        "holds": [_hold(hold) for hold in _protecting(question, look, address, item)],
         "policies": [_with_schedule(question, policy, judge(case, policy)) for policy in policies],
+    }
+
+
+def _protecting(question: Question, look: Look, address: Address, item: Item) -> Iterator[Hold]:
+    """The legal holds on this record; security jobs alone may change it while they stand."""
+    if not question.subjects.declares(address.place):
+        return
+    with question.store.database.transaction() as session:
+        standing = session.scalars(select(Hold).where(Hold.released_at.is_(None))).all()
+    for hold in standing:
+        protected = question.subjects.held(address.place, [(hold.subject, hold.value)])
+        if protected is not None and look.matches(protected, question.now, item.key):
+            yield hold
+
+
+def _hold(hold: Hold) -> Document:
+    return {
+        "case": hold.case,
+        "subject": hold.subject,
+        "since": stamp(hold.at),
+        "reason": hold.reason,
     }
 
 

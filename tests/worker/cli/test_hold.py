@@ -37,6 +37,17 @@ def test_adding_says_what_is_protected_and_the_next_run_leaves_it(shop: Tend) ->
     assert "3 under a legal hold" in shop("show", done["id"]).out
 
 
+def test_a_record_under_a_hold_is_explained_and_not_overdue(shop: Tend) -> None:
+    shop.json("hold", "add", "CASE-7", *SUBJECT, *WHY)
+    explained = shop("explain", "mongo/salesData/1")
+    assert "under the legal hold of CASE-7 since " in explained.out
+    assert shop.json("explain", "mongo/salesData/5")["records"][0]["holds"] == []
+    (row,) = [row for row in shop.json("status")["policies"] if row["policy"] == "sales-retention"]
+    assert row["overdue"]["count"] == 7
+    (reported,) = shop.json("report", "retention", "--policy", "sales-retention")["policies"]
+    assert reported["records"] == 7
+
+
 def test_a_hold_that_matches_nothing_is_taken_back(shop: Tend) -> None:
     mistyped = shop("hold", "add", "CASE-7", "--subject", "userId=66f0", *WHY)
     assert mistyped.code == 1

@@ -24,7 +24,7 @@ DATES = st.one_of(
 def ask(scenario: Scenario, address: str, *policies: Policy) -> dict[str, Any]:
     engine = scenario.engine
     store = Store(engine.database, engine.archive, engine.keyring)
-    question = Question(policies, store, engine.targets["mongo"], NOW)
+    question = Question(policies, store, engine.targets["mongo"], engine.subjects, NOW)
     return explain(question, Address(*address.split("/", 2)))
 
 
