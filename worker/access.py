@@ -21,6 +21,8 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "records": Role.VIEWER,
         "explain": Role.VIEWER,
         "status": Role.VIEWER,
+        "indexes": Role.VIEWER,
+        "indexes create": Role.OPERATOR,
         "report retention": Role.VIEWER,
         "audit list": Role.VIEWER,
         "audit verify": Role.VIEWER,

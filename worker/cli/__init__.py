@@ -26,6 +26,7 @@ COMMANDS = {
     "policies": Command("policies:app", "List the policies, or show one as it is in effect."),
     "status": Command("status:status", "Show what is overdue, at work and waiting."),
     "report": Command("report:app", "Group what is overdue by user or store."),
+    "indexes": Command("indexes:app", "List the indexes that are wanted, or create one."),
     "explain": Command("explain:explain", "Say what policies and past runs mean to one record."),
     "plan": Command("plans:plan", "Plan a policy and stop: what it would change, and how much."),
     "apply": Command("changes:apply", "Apply a plan exactly as it was frozen."),

@@ -21,7 +21,7 @@ from worker.errors import (
 )
 
 _AUTHENTICATION_FAILED = 18
-_UNAUTHORIZED = 13
+UNAUTHORIZED = 13
 _MAX_TIME_EXPIRED = 50
 _NO_SUCH_TRANSACTION = 251
 _INTERRUPTED = 11601  # somebody ended the session: the fence says whether the batch may try again
@@ -51,7 +51,7 @@ def translate(error: PyMongoError, where: str) -> TargetError:
 def _of_server(error: OperationFailure, where: str) -> TargetError:
     if error.code == _AUTHENTICATION_FAILED:
         return TargetRefused(f"{where} refused the user or password in TEND_MONGO_URL.")
-    if error.code == _UNAUTHORIZED:
+    if error.code == UNAUTHORIZED:
         return TargetRefused(
             f"{where} does not allow this user the operation; grant it the roles it needs."
         )

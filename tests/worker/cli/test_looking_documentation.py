@@ -42,3 +42,9 @@ def test_the_keys_of_a_report_are_documented(tend: Tend) -> None:
     tend.old_sales(3)
     for key in nested_keys(tend.json("report", "retention", "--policy", "sales-retention")):
         assert f"`{key}`" in section(PAGE, "JSON of a report"), key
+
+
+def test_the_keys_of_indexes_are_documented(tend: Tend) -> None:
+    created = tend.json("indexes", "create", "salesData.storeId", "--reason", "x")
+    for key in nested_keys([tend.json("indexes"), created]):
+        assert f"`{key}`" in section(PAGE, "JSON of indexes"), key

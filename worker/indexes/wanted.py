@@ -1,0 +1,74 @@
+"""The indexes that policies need, read from them, and those recommended to the application."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import cast
+
+from policies.models import Policy, RecordOptions
+from policies.selectors import Selector, field_of, leaves, parent_of
+from worker.registry import job_of
+from worker.targets.kinds import kind_of
+from worker.targets.sql_explain import alternatives
+
+_KEY = "_id"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One index, and who wants it why."""
+
+    collection: str
+    fields: tuple[str, ...]
+    needed_by: tuple[str, ...] = ()
+    """Policies that refuse to plan without it."""
+    because: str | None = None
+    """Why it is recommended, needed or not."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.collection}.{','.join(self.fields)}"
+
+
+RECOMMENDED = (
+    Wanted("users", ("email",), because="a login looks its user up by it"),
+    Wanted("sessions", ("sessionId",), because="each request looks its session up by it"),
+    Wanted("sessions", ("userId",), because="a user's sessions are ended together"),
+    Wanted("oauthstates", ("state",), because="an OAuth callback looks its state up by it"),
+    Wanted("salesData", ("userId", "date"), because="reports read a user's sales of some days"),
+    Wanted("salesData", ("storeId",), because="a store's sales are read, and imported, together"),
+    Wanted("forecasts", ("userId",), because="a user's forecasts are read together"),
+    Wanted("forecasts", ("storeId",), because="a store's forecasts are read together"),
+    Wanted("loginevents", ("timestamp",), because="failed logins are counted over some minutes"),
+    Wanted("ipblacklists", ("ipAddress",), because="a login asks whether its address is blocked"),
+)
+"""By the fields of OrderNimbus' collections that its own requests ask by; see docs/looking.md."""
+
+
+def wanted(policies: Iterable[Policy]) -> list[Wanted]:
+    """What the policies on MongoDB need, then what else is recommended; each index once."""
+    found: dict[str, Wanted] = {}
+    for policy in policies:
+        for each in needs(policy) if kind_of(policy) == "mongo" else ():
+            known = found.get(each.name, each)
+            found[each.name] = replace(known, needed_by=(*known.needed_by, policy.name))
+    for each in RECOMMENDED:
+        known = found.get(each.name, each)
+        found[each.name] = replace(known, because=each.because)
+    return sorted(found.values(), key=lambda each: (not each.needed_by, each.name))
+
+
+def needs(policy: Policy) -> Iterator[Wanted]:
+    """The indexes that `tend doctor` asks for before the policy may plan."""
+    collection = cast(RecordOptions, policy.options).collection
+    selector = job_of(policy).selector(policy)
+    parent = parent_of(selector)
+    if parent is None:
+        fields = dict.fromkeys(_first_field(part) for part in alternatives(selector))
+        pairs = [(collection, field) for field in fields]
+    else:
+        pairs = [(collection, parent.field), (parent.parent, parent.key)]
+    yield from (Wanted(name, (field,)) for name, field in pairs if field != _KEY)
+
+
+def _first_field(selector: Selector) -> str:
+    return field_of(next(iter(leaves(selector))))

@@ -1,0 +1,128 @@
+"""The indexes of a MongoDB database: which there are, how large, and making one more."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+import pymongo
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from worker.targets.mongo_errors import UNAUTHORIZED, translated
+
+Document = Mapping[str, Any]
+
+SECONDS = 10
+SAMPLE = 100
+_OVERHEAD = 4
+"""Bytes of an entry beside its values; prefixes of neighbours are shared."""
+_TEXT_HEADER = 5
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index as it stands; one that is being built has no size yet."""
+
+    name: str
+    fields: tuple[str, ...]
+    size: int | None
+    is_whole: bool
+    """False for one that leaves records out, or that the planner may not use."""
+    is_building: bool
+
+    def serves(self, fields: Sequence[str]) -> bool:
+        return self.is_whole and self.fields[: len(fields)] == tuple(fields)
+
+
+class MongoIndexes:
+    """One MongoDB database, for its indexes alone; used as a context manager."""
+
+    def __init__(self, url: str) -> None:
+        with translated("MongoDB"):
+            self._client: MongoClient[dict[str, Any]] = MongoClient(
+                url, appname="tend", serverSelectionTimeoutMS=5000
+            )
+            self._database = self._client.get_default_database()
+        self._where = f"MongoDB database {self._database.name}"
+
+    def __enter__(self) -> "MongoIndexes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def existing(self) -> dict[str, list[Index]]:
+        """Every index by collection, of those that this user may look at."""
+        with translated(self._where), pymongo.timeout(SECONDS):
+            names = self._database.list_collection_names(filter={"type": "collection"})
+            ours = {name: self._of(name) for name in names if not name.startswith("system.")}
+            return {name: indexes for name, indexes in ours.items() if indexes is not None}
+
+    def estimate(self, collection: str, fields: Sequence[str]) -> int:
+        """About how many bytes the index will take, by a sample of what it will hold."""
+        with translated(self._where), pymongo.timeout(SECONDS):
+            records = int(self._stats(collection).get("count", 0))
+            sample = list(
+                self._database[collection].aggregate(
+                    [{"$sample": {"size": SAMPLE}}, {"$project": dict.fromkeys(fields, 1)}]
+                )
+            )
+        sizes = [_entry_size(record, fields) for record in sample]
+        return records * sum(sizes) // len(sizes) if sizes else 0
+
+    def create(self, collection: str, fields: Sequence[str]) -> str:
+        """Build the index, which may take hours, and return its name.
+
+        The server goes on with a build whose client is gone.
+        """
+        with translated(f"{self._where}, collection {collection}"):
+            return self._database[collection].create_index([(field, 1) for field in fields])
+
+    def progress(self, collection: str) -> tuple[int, int] | None:
+        """How far a build is, of how much; None where the server does not tell this user."""
+        building = {"command.createIndexes": collection, "progress": {"$exists": True}}
+        try:
+            with pymongo.timeout(SECONDS):
+                running = self._client.admin.aggregate(
+                    [{"$currentOp": {"allUsers": True}}, {"$match": building}]
+                )
+                for each in running:
+                    return int(each["progress"]["done"]), int(each["progress"]["total"])
+        except OperationFailure:
+            return None
+        return None
+
+    def _of(self, collection: str) -> list[Index] | None:
+        try:
+            stats = self._stats(collection)
+        except OperationFailure as error:
+            if error.code == UNAUTHORIZED:
+                return None
+            raise
+        sizes, building = stats.get("indexSizes", {}), stats.get("indexBuilds", [])
+        return [
+            Index(
+                name=each["name"],
+                fields=tuple(each["key"]),
+                size=None if each["name"] in building else sizes.get(each["name"]),
+                is_whole=not each.keys() & {"partialFilterExpression", "sparse", "hidden"},
+                is_building=each["name"] in building,
+            )
+            for each in self._database[collection].list_indexes()
+        ]
+
+    def _stats(self, collection: str) -> Document:
+        return self._database.command("collStats", collection)
+
+
+def _entry_size(record: Document, fields: Sequence[str]) -> int:
+    return _OVERHEAD + sum(_size(record, field) for field in fields)
+
+
+def _size(record: Any, field: str) -> int:
+    for name in field.split("."):
+        record = record.get(name) if isinstance(record, Mapping) else None
+    if isinstance(record, str):
+        return len(record.encode())
+    return len(bson.encode({"": record})) - _TEXT_HEADER - 2
