@@ -19,7 +19,9 @@ def approve(db: Database, run_id: int, today: Policy, person: Person, *, inline:
         run = runs.get(session, run_id, lock=True)
         asking.must_accept(run, "approve")
         four_eyes.must_be_another(session, run, person.actor)
-        _must_still_hold(session, run, today)
+        asking.must_be_in_time(session, run)
+        asking.must_be_of_todays_text(run, today)
+        _must_be_wanted_still(session, run)
         asking.must_be_alone(session, run)
         _decide(session, run, person, "approve_requested")
         run.inline = inline
@@ -47,8 +49,10 @@ def override(db: Database, run_id: int, guard: str, today: Policy, person: Perso
         run = runs.get(session, run_id, lock=True)
         asking.must_accept(run, "override")
         four_eyes.must_be_proven(person.actor, run.environment)
+        four_eyes.askers_must_be_proven(run)
         _must_have_tripped(run, guard)
-        _must_still_hold(session, run, today)
+        asking.must_be_in_time(session, run)
+        asking.must_be_of_todays_text(run, today)
         said = {"guard": guard, "reason": person.reason}
         entries.append(session, "override_requested", person.actor, run=run, detail=said)
         run.overrides = {**run.overrides, guard: {"actor": person.actor.name, **said}}
@@ -71,10 +75,8 @@ def _must_have_tripped(run: Run, guard: str) -> None:
     raise UsageError(f"{guard} did not refuse r-{run.id}; {refusing} did.")
 
 
-def _must_still_hold(session: Session, run: Run, today: Policy) -> None:
-    """The plan is in time, of today's text, and, if nobody asked for it, of an enabled policy."""
-    asking.must_be_in_time(session, run)
-    asking.must_be_of_todays_text(run, today)
+def _must_be_wanted_still(session: Session, run: Run) -> None:
+    """What nobody but the schedule asked for goes on only if its policy is still enabled."""
     if not run.asked_by and not planner.still_enabled(session, run):
         raise NotAllowed(
             f"{run.policy} was disabled after r-{run.id} was planned: enable it first, or "

@@ -28,7 +28,8 @@ def with_asker(run: Run, actor: Actor) -> list[Any]:
 
 def names(run: Run) -> str:
     """Those who asked for the run, as a person reads them; the schedule if nobody did."""
-    return " and ".join(one["name"] for one in run.asked_by) or "the scheduler"
+    found = dict.fromkeys(one["name"] for one in run.asked_by)
+    return " and ".join(found) or "the scheduler"
 
 
 def must_be_proven(actor: Actor, environment: str) -> None:
@@ -40,15 +41,21 @@ def must_be_proven(actor: Actor, environment: str) -> None:
         )
 
 
-def must_be_another(session: Session, run: Run, actor: Actor) -> None:
-    """Raise `NotAllowed` unless this is somebody else than everybody who asked for the run."""
-    must_be_proven(actor, run.environment)
+def askers_must_be_proven(run: Run) -> None:
+    """Raise `NotAllowed` for a run that somebody asked for whom nobody can be told apart from."""
     for one in run.asked_by:
         if one["proof"] == "claimed" and run.environment != DEVELOPMENT:
             raise NotAllowed(
                 f"r-{run.id} was asked for by {one['name']}, which is only claimed, so nobody can "
                 f"be told apart from them: plan {run.policy} anew with TEND_TOKEN set."
             )
+
+
+def must_be_another(session: Session, run: Run, actor: Actor) -> None:
+    """Raise `NotAllowed` unless this is somebody else than everybody who asked for the run."""
+    must_be_proven(actor, run.environment)
+    askers_must_be_proven(run)
+    for one in run.asked_by:
         why = _same(session, run, one, actor)
         if why is not None:
             raise NotAllowed(f"r-{run.id} waits for somebody else than {names(run)}: {why}.")

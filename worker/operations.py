@@ -95,6 +95,7 @@ def apply(db: Database, run_id: int, today: Policy, person: Person, *, inline: b
         asking.must_be_in_time(session, run)
         if today.approval == "required":
             four_eyes.must_be_proven(person.actor, run.environment)
+            four_eyes.askers_must_be_proven(run)
         asking.must_be_alone(session, run)
         _say(session, run, person, "apply_requested")
         run.asked_by = four_eyes.with_asker(run, person.actor)

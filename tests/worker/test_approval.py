@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -226,6 +227,39 @@ def test_who_is_only_claimed_asks_for_no_run_that_another_must_approve(
     with pytest.raises(NotAllowed, match="set TEND_TOKEN"):
         operations.apply(db, plan.id, policy, claimed, inline=True)
     assert scenario.run(plan.id).state == "planned"
+
+
+def test_a_plan_of_somebody_only_claimed_is_not_parked_where_nobody_could_approve_it(
+    scenario: Scenario,
+) -> None:
+    fill(scenario, 60)
+    claimed = Person(Actor("ann@laptop", "claimed", account="ann@laptop"), "x")
+    db = scenario.engine.database
+    says = "asked for by ann@laptop, which is only claimed.*: plan under-test anew with TEND_TOKEN"
+    tight = {"max_records": 5, "max_percent": 100}
+    for policy in (purge(approval="required"), purge(guards=tight)):
+        run_id = operations.request(
+            db, policy, "test", claimed, apply_after_plan=False, inline=True, narrowing={}
+        )
+        run = scenario.advance(run_id)
+        ask = partial(override, guard="max_records") if run.state == "refused" else Scenario.apply
+        with pytest.raises(NotAllowed, match=says):
+            ask(scenario, run)
+        assert scenario.run(run_id).state == run.state
+
+
+def test_a_refused_plan_of_a_schedule_that_only_observes_can_be_overridden(
+    scenario: Scenario,
+) -> None:
+    fill(scenario, 60)
+    policy = purge(guards={"max_records": 5, "max_percent": 100}, schedule={"every": "1h"})
+    run = scheduled(scenario, policy)
+    assert (run.state, run.asked_by) == ("refused", [])
+    operations.disable(scenario.engine.database, policy, TESTER)
+    assert override(scenario, run, "max_records").state == "awaiting_approval"
+    with pytest.raises(NotAllowed, match="tester asked for it"):
+        approve(scenario, run, TESTER)
+    assert approve(scenario, run).state == "succeeded"
 
 
 def test_an_overridden_guard_leads_to_approval_and_no_further(scenario: Scenario) -> None:
