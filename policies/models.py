@@ -83,6 +83,10 @@ class PolicyOptions(Vocabulary):
     """What a policy of one job may say; each job brings its own."""
 
 
+OWN_COLLECTIONS = ("runs", "doorbells")
+"""Of the control database, what a policy may remove."""
+
+
 class Warning(Vocabulary):  # noqa: A001 - the policy's word for it, never used as the builtin here
     """A remark for the person who reads the plan: how many planned records look like this."""
 
@@ -93,11 +97,21 @@ class Warning(Vocabulary):  # noqa: A001 - the policy's word for it, never used 
 class RecordOptions(PolicyOptions):
     """What every job that changes records of one collection needs to know."""
 
-    target: Literal["mongo", "sql"] = "mongo"
+    target: Literal["mongo", "sql", "control"] = "mongo"
     collection: CollectionName
     unless: LocalSelector | None = None
     dated_by: FieldName | None = None
     warnings: tuple[Warning, ...] = ()
+
+    @model_validator(mode="after")
+    def _spares_the_control_database(self) -> "RecordOptions":
+        if self.target == "control":
+            if not isinstance(self, SelectOptions):
+                raise ValueError("Tend's own data is for retention_purge alone")
+            if self.collection not in OWN_COLLECTIONS:
+                names = " and ".join(OWN_COLLECTIONS)
+                raise ValueError(f"of Tend's own data only {names} may go; entries never do")
+        return self
 
     @property
     def quarantines(self) -> bool:
@@ -133,6 +147,14 @@ class Policy(Vocabulary):
     approval: Literal["anomaly", "required", "none"] = "anomaly"
     undo: Duration | Literal["none"]
     plan_expires: Duration = Field(default="24h", validate_default=True)
+
+    @model_validator(mode="after")
+    def _can_be_undone(self) -> "Policy":
+        options = self.options
+        is_own = isinstance(options, RecordOptions) and options.target == "control"
+        if is_own and self.undo != "none":
+            raise ValueError("Tend's own data goes for good, its entries stay: write undo: none")
+        return self
 
     @property
     def text(self) -> str:

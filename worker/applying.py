@@ -16,7 +16,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 
 from jobs.base import ApplyContext, Held, Item, Outcomes
 from policies.selectors import Selector
-from worker import claims, guards, holds, runs, undoing
+from worker import claims, guards, holds, own_data, runs, undoing
 from worker.claims import Claim
 from worker.engine import Engine, Work, thaw
 from worker.errors import (
@@ -219,8 +219,10 @@ def _look_again(engine: Engine, work: Work) -> None:
 
 
 def _origin(engine: Engine, work: Work, claim: Claim) -> Origin | None:
-    """Who moves records, for those who find them in the quarantine."""
-    if claim.direction == "undo" or not work.options.quarantines:
+    """Who moves records, for those who find them in the quarantine, or removes Tend's own."""
+    if claim.direction == "undo":
+        return None
+    if not work.options.quarantines and work.options.target != own_data.TARGET:
         return None
     return Origin(policy=work.policy.name, run=f"r-{claim.run_id}", at=engine.clock())
 

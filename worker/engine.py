@@ -10,7 +10,7 @@ from jobs.base import Job
 from policies.models import Guards, Policy, RecordOptions
 from policies.selectors import Selector
 from policies.subjects import Subjects
-from worker import guards
+from worker import guards, own_data
 from worker.archive import ArchiveStore
 from worker.database import Database
 from worker.errors import ArchiveExpired, TargetMissing
@@ -103,7 +103,7 @@ def thaw(run: Run, keyring: Keyring) -> Work:
     """Rebuild what a run was frozen with; raises `ArchiveExpired` when its key is destroyed."""
     policy = frozen_policy(run.policy_text)
     job = job_of(policy)
-    selector = narrowed(job.selector(policy), run.narrowing)
+    selector = own_data.within(policy, narrowed(job.selector(policy), run.narrowing))
     if run.key is None:
         raise ArchiveExpired(
             f"The plan and archive of r-{run.id} are past their time and were destroyed; "

@@ -29,6 +29,7 @@ from worker.engine import Engine, Work, thaw
 from worker.errors import ClaimLost, DeadlineExceeded, Draining
 from worker.keys import RunKey
 from worker.logs import safe_text
+from worker.registry import frozen_policy
 from worker.states import State
 from worker.survey import Survey
 from worker.tables import Chunk, Run, Switch
@@ -60,6 +61,7 @@ def begin(engine: Engine, run_id: int) -> Run | None:
         session.execute(delete(Chunk).where(Chunk.run_id == run.id))
         run.as_of = engine.clock()
         run.key = engine.keyring.wrap(RunKey.new())
+        run.expires_at = moment + frozen_policy(run.policy_text).plan_expires.delta
         run.lease_token = uuid4().hex
         run.lease_until = moment + LEASE
         return run

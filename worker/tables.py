@@ -68,6 +68,7 @@ class Run(Table):
     __table_args__ = (
         UniqueConstraint("policy", "scheduled_for"),
         Index("ix_runs_state", "state"),
+        Index("ix_runs_created_at", "created_at"),
         {"sqlite_autoincrement": True},
     )
 
@@ -307,6 +308,7 @@ class Doorbell(Table):
     """The outbox: a ring that is owed to the workers, written with what it announces."""
 
     __tablename__ = "doorbells"
+    __table_args__ = (Index("ix_doorbells_due_at", "due_at"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))

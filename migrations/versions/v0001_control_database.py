@@ -128,6 +128,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.create_index("ix_runs_created_at", ["created_at"], unique=False)
         batch_op.create_index("ix_runs_state", ["state"], unique=False)
 
     op.create_table(
@@ -205,6 +206,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_doorbells_run_id_runs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_doorbells")),
     )
+    with op.batch_alter_table("doorbells", schema=None) as batch_op:
+        batch_op.create_index("ix_doorbells_due_at", ["due_at"], unique=False)
+
     op.create_table(
         "run_collections",
         sa.Column("run_id", sa.Integer(), nullable=False),
@@ -223,6 +227,9 @@ def downgrade() -> None:
         batch_op.drop_index("ix_run_collections_collection")
 
     op.drop_table("run_collections")
+    with op.batch_alter_table("doorbells", schema=None) as batch_op:
+        batch_op.drop_index("ix_doorbells_due_at")
+
     op.drop_table("doorbells")
     op.drop_table("chunks")
     op.drop_table("tokens")
@@ -230,6 +237,7 @@ def downgrade() -> None:
     op.drop_table("schedule_cursors")
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.drop_index("ix_runs_state")
+        batch_op.drop_index("ix_runs_created_at")
 
     op.drop_table("runs")
     op.drop_table("processes")

@@ -27,6 +27,17 @@ DAMAGE: dict[str, Damage] = {
         [{"createdAt": old(2555.1)} for _ in range(DUE)],
         [{"createdAt": old(2555)} for _ in range(DUE)],
     ),
+    "own-runs": Damage(
+        [{"created_at": old(401)} for _ in range(DUE)],
+        [
+            {"created_at": old(399 if number % 2 else 401), "key": b"" if number % 2 else b"k"}
+            for number in range(DUE)
+        ],
+    ),
+    "own-doorbells": Damage(
+        [{"due_at": old(31)} for _ in range(DUE)],
+        [{"due_at": old(29)} for _ in range(DUE)],
+    ),
     "sales-quarantine-retention": Damage(
         [{"until": NOW - timedelta(seconds=1)} for _ in range(DUE)],
         [{"until": NOW} for _ in range(DUE)],

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, func, inspect, select, text
 
 from tests.jobs.peak_beyond import TABLES
-from tests.worker.scenario import Scenario
+from tests.worker.scenario import NOW, Scenario
+from worker.tables import Doorbell, Run
 
 Records = Iterable[dict[str, Any]]
 
@@ -19,6 +20,8 @@ class Place(Protocol):
 
     def images(self, collection: str) -> dict[Any, Any]:
         """Every record by its key, to the byte, without Tend's own summaries."""
+
+    def count(self, collection: str) -> int: ...
 
     def has_fences(self) -> bool: ...
 
@@ -39,6 +42,9 @@ class MongoPlace:
     def images(self, collection: str) -> dict[Any, Any]:
         found = self.scenario.contents(collection)
         return {key: image for key, image in found.items() if not str(key).startswith("tend:")}
+
+    def count(self, collection: str) -> int:
+        return self.scenario.shop[collection].count_documents({})
 
     def has_fences(self) -> bool:
         return "tend_fences" in self.scenario.shop.list_collection_names()
@@ -71,5 +77,58 @@ class SqlPlace:
             rows = connection.exec_driver_sql(f"SELECT * FROM {collection}")  # noqa: S608 - our own names
             return {row.id: repr(tuple(row)) for row in rows}
 
+    def count(self, collection: str) -> int:
+        return len(self.images(collection))
+
     def has_fences(self) -> bool:
         return inspect(self.engine).has_table("tend_fences")
+
+
+@dataclass
+class ControlPlace:
+    """Tend's own database, where the run under test is a record like the others."""
+
+    scenario: Scenario
+
+    def put(self, collection: str, records: Records) -> None:
+        with self.scenario.engine.database.transaction() as session:
+            for record in records:
+                run = Run(**{**_RUN, **(record if collection == "runs" else {})})
+                session.add(run)
+                session.flush()
+                if collection == "doorbells":
+                    session.add(Doorbell(run_id=run.id, **record))
+
+    def index(self, collection: str, names: Sequence[str]) -> None:
+        """Migrations make them."""
+
+    def images(self, collection: str) -> dict[Any, Any]:
+        rows = select(_OWN[collection])
+        if collection == "runs":
+            rows = rows.where(Run.policy == _RUN["policy"])
+        with self.scenario.engine.database.engine.connect() as connection:
+            return {row.id: repr(tuple(row)) for row in connection.execute(rows)}
+
+    def count(self, collection: str) -> int:
+        with self.scenario.engine.database.transaction() as session:
+            return int(session.scalar(select(func.count()).select_from(_OWN[collection])) or 0)
+
+    def has_fences(self) -> bool:
+        return inspect(self.scenario.engine.database.engine).has_table("tend_fences")
+
+
+_OWN: dict[str, Any] = {"runs": Run, "doorbells": Doorbell}
+_RUN: dict[str, Any] = {
+    "policy": "of-old",
+    "policy_version": "0" * 64,
+    "policy_text": "{}",
+    "environment": "test",
+    "state": "succeeded",
+    "trigger": "manual",
+    "apply_after_plan": True,
+    "actor": "somebody",
+    "actor_proof": "claimed",
+    "reason": "long ago",
+    "created_at": NOW,
+    "mirrored_at": NOW,
+}

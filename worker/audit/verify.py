@@ -77,8 +77,10 @@ def _findings(session: Session, report: Report) -> Iterator[Finding]:
     for run_id, of_run in groupby(stream, lambda entry: entry.run_id):
         run = None if run_id is None else session.get(Run, run_id)
         ledger = Ledger(run) if run is not None else None
+        is_removed = False
         for entry in of_run:
             report.entries += 1
+            is_removed = is_removed or entry.action == "run_removed"
             for says in _off(entry, ledger):
                 yield Finding(entry.id, run_id, f"Entry {entry.id} {says}.")
         if ledger is not None:
@@ -86,7 +88,7 @@ def _findings(session: Session, report: Report) -> Iterator[Finding]:
             for says in ledger.close(session):
                 yield Finding(None, run_id, f"Run r-{run_id} {says}.")
             report.open_claims += ledger.open_claims
-        elif run_id is not None:
+        elif run_id is not None and not is_removed:
             yield Finding(None, run_id, f"Run r-{run_id} has entries and is not there.")
     silent = select(Run.id).where(~exists().where(Entry.run_id == Run.id)).order_by(Run.id)
     for run_id in session.scalars(silent.execution_options(yield_per=500)):

@@ -12,12 +12,12 @@ from policies.models import Policy, RecordOptions
 from worker.doctor.check import CONNECT_SECONDS, Check, Site, Verdict, ok
 from worker.registry import Policies, job_of
 from worker.settings import variable
-from worker.targets.kinds import KINDS, kind_of
+from worker.targets.kinds import KINDS, TENDED, kind_of
 
 
 def of_each_policy(site: Site) -> Iterator[Check]:
-    """A check for each policy that works on a collection of a target that is set."""
-    for name, kind in KINDS.items():
+    """A check for each policy of an application whose database is set; migrations serve Tend's."""
+    for name, kind in TENDED.items():
         if kind.is_set(site.settings):
             for policy in of_kind(site, name):
                 yield Check(f"policy:{policy.name}", variable(kind.url), partial(_served, policy))

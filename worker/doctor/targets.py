@@ -10,13 +10,13 @@ from worker.doctor.check import Check, Site, Verdict, failed, listed, ok
 from worker.doctor.control import opened
 from worker.settings import variable
 from worker.tables import Switch
-from worker.targets.kinds import KINDS
+from worker.targets.kinds import KINDS, TENDED
 
 _CHECKS = {"mongo": mongo.CHECKS, "sql": sql.CHECKS}
 
 
 def checks(site: Site) -> Iterator[Check]:
-    for name, kind in KINDS.items():
+    for name, kind in TENDED.items():
         first, *others = _CHECKS[name]
         if kind.is_set(site.settings):
             yield from (first, *others)
@@ -28,7 +28,7 @@ def _unset(name: str, site: Site) -> Verdict:
     """Many sites have databases of one kind alone; but what a person enabled has to run."""
     says = KINDS[name].unset
     setting = variable(KINDS[name].url)
-    if not any(kind.is_set(site.settings) for kind in KINDS.values()):
+    if not any(kind.is_set(site.settings) for kind in TENDED.values()):
         return failed(says)
     waiting = [policy.name for policy in policies.of_kind(site, name)]
     with opened(site) as control, control.transaction() as session:

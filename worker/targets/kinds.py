@@ -10,6 +10,7 @@ import structlog
 
 from policies.models import Policy, RecordOptions
 from worker.errors import SettingError
+from worker.own_data import TARGET, take_along
 from worker.settings import Settings, example, not_set
 from worker.targets.base import Target
 from worker.targets.mongo import MongoTarget
@@ -22,8 +23,8 @@ log = structlog.get_logger()
 class TargetKind:
     """What a policy calls one kind of database, and where its URLs are set."""
 
-    url: Literal["mongo_url", "sql_url"]
-    read_url: Literal["mongo_read_url", "sql_read_url"]
+    url: Literal["mongo_url", "sql_url", "database_url"]
+    read_url: Literal["mongo_read_url", "sql_read_url", "database_url"]
     connect: Callable[[str, str | None], Target]
 
     def is_set(self, settings: Settings) -> bool:
@@ -49,17 +50,25 @@ class TargetKind:
         return not_set(self.url)
 
 
-KINDS: Mapping[str, TargetKind] = MappingProxyType(
+def _control(url: str, read_url: str | None) -> Target:
+    return SqlTarget(url, read_url, take_along)
+
+
+TENDED: Mapping[str, TargetKind] = MappingProxyType(
     {
         "mongo": TargetKind("mongo_url", "mongo_read_url", MongoTarget),
         "sql": TargetKind("sql_url", "sql_read_url", SqlTarget),
     }
 )
+"""The databases of applications."""
+KINDS: Mapping[str, TargetKind] = MappingProxyType(
+    {**TENDED, TARGET: TargetKind("database_url", "database_url", _control)}
+)
 
 
 def kinds_set(settings: Settings) -> dict[str, TargetKind]:
     """The kinds of which there is a database to tend; raises `SettingError` when there is none."""
-    found = {name: kind for name, kind in KINDS.items() if kind.is_set(settings)}
+    found = {name: kind for name, kind in TENDED.items() if kind.is_set(settings)}
     if not found:
         raise SettingError(
             "TEND_MONGO_URL is not set, and neither is TEND_SQL_URL: put the database to tend "
@@ -83,8 +92,8 @@ def is_served(settings: Settings, policy: Policy) -> bool:
     Where no URL is set at all, as on a host for looking, nobody can tell that it has not.
     """
     kind = kind_of(policy)
-    found = {name for name, each in KINDS.items() if each.is_set(settings)}
-    return kind is None or kind in found or not found
+    found = {name for name, each in TENDED.items() if each.is_set(settings)}
+    return kind in {None, TARGET} or kind in found or not found
 
 
 def kind_of(policy: Policy) -> str | None:
@@ -94,8 +103,9 @@ def kind_of(policy: Policy) -> str | None:
 
 
 def open_targets(settings: Settings) -> dict[str, Target]:
-    """A target of each kind whose URL is set; raises `SettingError` when none is."""
-    return {name: kind.open(settings) for name, kind in kinds_set(settings).items()}
+    """A target of each kind whose URL is set; raises `SettingError` when there is none to tend."""
+    kinds = {**kinds_set(settings), TARGET: KINDS[TARGET]}
+    return {name: kind.open(settings) for name, kind in kinds.items()}
 
 
 @contextmanager

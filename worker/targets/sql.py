@@ -17,6 +17,7 @@ from policies.subjects import spared
 from worker.errors import CollectionMissing, DeadlineExceeded, IndexMissing, ParentUnusable
 from worker.targets.base import Archive, BatchRecord
 from worker.targets.quarantine import Origin
+from worker.targets.sql_batch import TakeAlong
 from worker.targets.sql_catalog import look_up
 from worker.targets.sql_explain import Explain, alternatives, index_command, scans
 from worker.targets.sql_fence import SqlFence
@@ -43,7 +44,10 @@ SAMPLE = 50
 class SqlTarget:
     """One PostgreSQL or SQLite database; safe to share between threads, not between processes."""
 
-    def __init__(self, url: str, read_url: str | None = None) -> None:
+    def __init__(
+        self, url: str, read_url: str | None = None, take_along: TakeAlong | None = None
+    ) -> None:
+        self._take_along = take_along
         self._server = SqlServer(url, read_url)
         self._fences = SqlFences(self._server)
         self.name = self._server.name
@@ -174,6 +178,7 @@ class SqlTarget:
             max_bytes=max_bytes,
             archive=archive,
             origin=origin,
+            take_along=self._take_along,
         )
 
     def judge(self, collection: str, as_of: datetime, held: Selector | None = None) -> SqlJudge:

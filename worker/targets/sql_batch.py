@@ -1,7 +1,7 @@
 """One open SQL transaction: read the before-images, archive them, change the records."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -25,6 +25,8 @@ from worker.targets.sql_table import SqlTable, identity
 
 # An image is what the archive keeps: the key under the name it has there, and the raw row.
 Image = Mapping[str, Any]
+TakeAlong = Callable[[Transaction, str, Sequence[Any], Origin | None], None]
+"""Removes, before a table's records, what belongs to them; then no reference keeps a record."""
 _NUMBER = (int, float, Decimal)
 _TAKES: dict[Kind, tuple[type, ...]] = {
     Kind.INTEGER: (int,),
@@ -52,6 +54,7 @@ class SqlBatch:
     held: Selector | None
     """What is under a legal hold: no job can ask for it, and no undo overwrites it."""
     origin: Origin | None = None
+    take_along: TakeAlong | None = None
     archived: ArchiveRef | None = field(default=None, init=False)
 
     def change(self, items: Sequence[Item], selector: Selector, decide: Decide) -> Outcomes:
@@ -164,7 +167,7 @@ class SqlBatch:
 
     def _referred(self, keys: list[Any]) -> set[Any]:
         """Records that others refer to: a cascade would change those, in no plan and no archive."""
-        if not keys:
+        if not keys or self.take_along is not None:
             return set()
         found: set[Any] = set()
         for reference in references(self.transaction, self.collection):
@@ -177,6 +180,8 @@ class SqlBatch:
         return exists(select(1).select_from(child).where(and_(*same)))
 
     def _delete(self, keys: list[Any], condition: Condition) -> None:
+        if keys and self.take_along is not None:
+            self.take_along(self.transaction, self.collection, keys, self.origin)
         done = 0
         for some in self.table.slices(keys):
             statement = delete(self.table.source).where(self.table.with_keys(some), condition)

@@ -14,7 +14,7 @@ from policies.selectors import Selector
 from worker.errors import FenceLost, TargetConflict
 from worker.targets.base import Archive, Batch, BatchRecord
 from worker.targets.quarantine import Origin
-from worker.targets.sql_batch import SqlBatch
+from worker.targets.sql_batch import SqlBatch, TakeAlong
 from worker.targets.sql_catalog import keep_columns, look_up
 from worker.targets.sql_errors import SessionEnded
 from worker.targets.sql_fences import SqlFences, session_name
@@ -38,6 +38,7 @@ class SqlFence:
     max_bytes: int
     archive: Archive
     origin: Origin | None = None
+    take_along: TakeAlong | None = None
     attempt: int = 0
 
     def __enter__(self) -> "SqlFence":
@@ -95,6 +96,7 @@ class SqlFence:
             archive=self.archive,
             held=held,
             origin=self.origin,
+            take_along=self.take_along,
         )
         outcomes = work(batch)
         if batch.archived is None:
