@@ -9,9 +9,9 @@ from typing import Any
 from bson import json_util
 
 from tests.worker.scenario import Scenario
+from worker import objects
 from worker.audit.entries import leaf_hash
 from worker.tables import OUTCOMES
-from worker.targets.base import ArchiveRef
 
 Done = tuple[int, int, int]
 """Where a batch began and ended, and how many records it changed."""
@@ -28,22 +28,24 @@ def assert_nothing_lost_or_done_twice(
     assert [chunk.state for chunk in chunks] == ["done"] * len(chunks)
     assert run.planned == sum(getattr(chunk, name) for chunk in chunks for name in OUTCOMES)
     assert sum(chunk.changed for chunk in chunks) == len(removed)
-    assert _archived(scenario, run_id) == Counter(removed)
+    assert archived(scenario, run_id) == Counter((None, key) for key in removed)
     _fences_agree(scenario, run_id, fence_in or partial(_in_mongo, scenario))
     _entries_pair(scenario, run_id)
 
 
-def _archived(scenario: Scenario, run_id: int) -> Counter[Any]:
-    """Every key with a before-image in an archive object on record, and how often."""
+def archived(scenario: Scenario, run_id: int) -> Counter[tuple[str | None, Any]]:
+    """Every record with a before-image in an object that an undo would read, and how often.
+
+    By collection and key; None is the policy's own.
+    """
     wrapped = scenario.run(run_id).key
     assert wrapped is not None
     key = scenario.engine.keyring.unwrap(wrapped)
-    found: Counter[Any] = Counter()
+    found: Counter[tuple[str | None, Any]] = Counter()
     for chunk in scenario.chunks(run_id):
-        for archive in chunk.archives:
-            ref = ArchiveRef(archive["name"], archive["sha256"], archive["size"])
+        for ref in objects.changed(chunk):
             records = scenario.engine.archive.read(key, ref)
-            found.update(record.key for record in records if record.outcome == "changed")
+            found.update((one.collection, one.key) for one in records if one.outcome == "changed")
     return found
 
 

@@ -10,7 +10,7 @@ from policies.models import Batch, Guards
 from tests.worker import accounts
 from tests.worker.accounts import LATELY, LONG_AGO, add, cascade, everything, left, owned
 from tests.worker.scenario import NOW, TESTER, Scenario, old, sessions
-from worker import claims, operations, present
+from worker import claims, holding, operations, present
 from worker.audit.verify import verify
 from worker.claims import Claim, Leave
 from worker.errors import CollectionMissing, IndexMissing
@@ -385,3 +385,50 @@ def test_a_drained_worker_gives_an_account_back_and_the_next_goes_on_where_it_wa
     (chunk,) = scenario.chunks(run_id)
     assert (chunk.changed, chunk.cascade, chunk.attempt) == (1, {"sessions": 7, "salesData": 12}, 2)
     assert len(chunk.archives) == 4
+
+
+def hold(scenario: Scenario, subject: tuple[str, str]) -> None:
+    added = holding.add(scenario.engine.database, "CASE-1", subject, TESTER, anticipatory=False)
+    assert holding.await_batches(scenario.engine, added) == []
+
+
+def test_a_held_child_keeps_its_account_and_a_held_account_its_children(scenario: Scenario) -> None:
+    for key in ("held", "has a held sale", "gone"):
+        add(scenario, key, children={"salesData": 3, "sessions": 1})
+    scenario.shop.salesData.update_one({"userId": "has a held sale"}, {"$set": {"storeId": "s-1"}})
+    hold(scenario, ("userId", "held"))
+    hold(scenario, ("storeId", "s-1"))
+    run = scenario.run_through(cascade())
+    assert (run.state, run.planned) == ("succeeded", 1), run.error
+    assert left(scenario) == {
+        "users": 2,
+        "sessions": 2,
+        "forecasts": 0,
+        "salesData": 6,
+        "stores": 0,
+    }
+
+
+@pytest.mark.parametrize("subject", [("userId", "held"), ("storeId", "s-1")])
+def test_a_hold_between_two_batches_brings_everything_back(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, subject: tuple[str, str]
+) -> None:
+    add(scenario, "held", children={"sessions": 2, "salesData": 14})
+    last = scenario.shop.salesData.find_one({"number": 13})
+    assert last is not None
+    scenario.shop.salesData.update_one({"_id": last["_id"]}, {"$set": {"storeId": "s-1"}})
+    before = everything(scenario)
+    person = TESTER
+
+    def protect() -> None:
+        holding.add(scenario.engine.database, "CASE-1", subject, person, anticipatory=False)
+
+    after_batch(monkeypatch, 2, protect)
+    run_id = scenario.request(cascade(batch=SMALL))
+    run = scenario.advance(run_id)
+    while run.state == "applying":
+        run = scenario.advance(run_id)
+    assert run.state == "succeeded", run.error
+    assert everything(scenario) == before
+    document = shown(scenario, run)
+    assert (document["changed"], document["held"], document["cascade"]) == (0, 1, {})
