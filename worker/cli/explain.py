@@ -99,7 +99,10 @@ def _when(judged: Document) -> str:
     begins = "now" if judged["matches"] else f"from {moment(judged['from'])} on"
     until = f" until {moment(judged['until'])}" if judged["until"] else ""
     fires = f", next fire {moment(judged['next_fire'])}" if judged["next_fire"] else ""
-    return f"would {_change(judged['change'])} {begins}{until}{fires}"
+    unless = (
+        ", unless records of other collections speak for it" if judged["asks_elsewhere"] else ""
+    )
+    return f"would {_change(judged['change'])} {begins}{until}{unless}{fires}"
 
 
 def _change(change: Document) -> str:

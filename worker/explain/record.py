@@ -50,6 +50,7 @@ def judge(case: Case, policy: Policy) -> Document:
         "until": stamp(ends) if ends is not None else None,
         "change": _change(change) if change is not None else None,
         "condition": _condition(case, selector),
+        "asks_elsewhere": not job.is_said_by_selector(policy),
     }
 
 

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policies.models import Policy
+from tests.worker.accounts import cascade
 from tests.worker.scenario import NOW, Scenario, negative_values, old, purge, sessions, text_dates
 from worker.explain.address import Address
 from worker.explain.explain import Question, explain
@@ -212,3 +213,10 @@ def test_from_and_until_are_those_at_which_a_count_changes(
         moment = NOW + timedelta(hours=hours, milliseconds=1)
         told = begins is not None and begins < moment and (ends is None or moment <= ends)
         assert look.matches(selector, moment, record.key) is told
+
+
+def test_a_policy_that_asks_other_collections_too_says_so(scenario: Scenario) -> None:
+    scenario.shop.users.insert_one({"_id": 1, "lastLogin": old(800), "deletedAt": old(31)})
+    for name, asks in (("inactive-accounts", True), ("deleted-accounts", False)):
+        found = judged(scenario, "mongo/users/1", cascade(name))
+        assert (found["matches"], found["asks_elsewhere"]) == (True, asks)
