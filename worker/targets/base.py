@@ -1,6 +1,5 @@
 """What the engine asks of a target, whatever database it is."""
 
-from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -88,18 +87,17 @@ class Images:
     children: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """By collection, what is deleted since it belongs to a record that is."""
 
+    @property
+    def leaving(self) -> list[Any]:
+        """The before-images of what is then no longer where it was."""
+        return [*self.deleted, *(image for image, _ in self.quarantined)]
+
 
 def why_missed(identity: Any, present: Container[Any], held: Container[Any]) -> str:
     """What became of a planned record that the guarded change did not find."""
     if identity in held:
         return "held"
     return "changed_since" if identity in present else "gone"
-
-
-def tally(missed: Sequence[RecordOutcome]) -> Outcomes:
-    """The counts of planned records that were missed."""
-    counts = Counter(record.outcome for record in missed)
-    return Outcomes(changed_since=counts["changed_since"], gone=counts["gone"], held=counts["held"])
 
 
 Archive = Callable[[Images], ArchiveRef]

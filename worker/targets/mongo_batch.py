@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -23,9 +22,9 @@ from worker.targets.base import (
     Place,
     RecordOutcome,
     place_of,
-    tally,
     why_missed,
 )
+from worker.targets.decided import archived_beside, counted
 from worker.targets.mongo_collections import check_collection
 from worker.targets.mongo_images import sort
 from worker.targets.mongo_parents import orphaned_among
@@ -63,23 +62,17 @@ class MongoBatch:
         condition = compile_selector(spared(selector, self.held), self.as_of, orphaned)
         before = self.snapshot(keys, condition)
         missed = self.missed(keys, before, selector)
-        images, failed = sort(before, decide, self.origin)
-        leaving = [*images.deleted, *(record for record, _ in images.quarantined)]
-        # The archive is written beside the change, for nothing is kept before the commit; its
-        # result is asked for before the caller can commit, so no change outlives a lost image.
-        with ThreadPoolExecutor(1) as beside:
-            archiving = beside.submit(self.archive, replace(images, others=[*failed, *missed]))
+        images = sort(before, decide, self.origin)
+        images = replace(images, others=[*images.others, *missed])
+        with archived_beside(self.archive, images) as archived:
             # Most often every key is to be deleted: then no record need be decoded for its key.
             is_whole = len(images.deleted) == len(keys)
-            self.delete(keys if is_whole else [record["_id"] for record in leaving], condition)
+            leaving = keys if is_whole else [record["_id"] for record in images.leaving]
+            self.delete(leaving, condition)
             MongoQuarantine(self.records, self.session).add(images.quarantined)
             self._update(images.updated, condition)
-            self.archived = archiving.result()
-        return replace(
-            tally(missed),
-            changed=len(leaving) + len(images.updated),
-            failed=len(failed),
-        )
+            self.archived = archived.result()
+        return counted(images)
 
     def restore(self, records: Sequence[RecordOutcome]) -> Outcomes:
         """Children are counted apart; a conflict is one whatever its collection."""

@@ -9,12 +9,13 @@ from typing import Any
 
 from sqlalchemy import and_, delete, exists, select, update
 
-from jobs.base import Decide, Delete, Item, Outcomes, Quarantine, Update
+from jobs.base import Decide, Item, Outcomes, Update
 from policies.selectors import AllOf, Selector
 from policies.subjects import spared
 from worker.errors import BatchTooLarge, TargetConflict, TargetError
-from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome, tally, why_missed
-from worker.targets.quarantine import Origin, label
+from worker.targets.base import Archive, ArchiveRef, Images, RecordOutcome, why_missed
+from worker.targets.decided import Written, archived_beside, counted, keep, sort
+from worker.targets.quarantine import Origin
 from worker.targets.sql_catalog import Reference, references
 from worker.targets.sql_quarantine import SqlQuarantine, quarantine_of
 from worker.targets.sql_restore import Restorer
@@ -62,17 +63,16 @@ class SqlBatch:
         keys = [item.key for item in items]
         before = self._snapshot(keys, condition)
         missed = self._missed(keys, before, selector)
-        images, failed = self._sorted(before, decide)
-        self.archived = self.archive(replace(images, others=[*failed, *missed]))
-        leaving = [*images.deleted, *(image for image, _ in images.quarantined)]
-        self._delete([image["_id"] for image in leaving], condition)
-        self._move(images.quarantined)
-        self._update(images.updated, condition)
-        return replace(
-            tally(missed),
-            changed=len(leaving) + len(images.updated),
-            failed=len(failed),
-        )
+        images = sort(before, decide, self.origin, read=self._read, written=self._written)
+        referred = self._referred([image["_id"] for image in images.leaving])
+        images = keep(images, lambda image: identity(image["_id"]) in referred, "still_referenced")
+        images = replace(images, others=[*images.others, *missed])
+        with archived_beside(self.archive, images) as archived:
+            self._delete([image["_id"] for image in images.leaving], condition)
+            self._move(images.quarantined)
+            self._update(images.updated, condition)
+            self.archived = archived.result()
+        return counted(images)
 
     def restore(self, records: Sequence[RecordOutcome]) -> Outcomes:
         """The outcomes are archived after the change, and before it is committed."""
@@ -116,40 +116,12 @@ class SqlBatch:
             held = self.table.present(self.transaction, rest, condition)
         return [RecordOutcome(key, why_missed(identity(key), present, held)) for key in rest]
 
-    def _sorted(
-        self, before: Sequence[Image], decide: Decide
-    ) -> tuple[Images, list[RecordOutcome]]:
-        """What the job decided: images of what goes and what is written, and what is left."""
-        deleted: list[Image] = []
-        updated: list[tuple[Image, dict[str, Raw], tuple[str, ...]]] = []
-        moved: list[tuple[Image, dict[str, Any]]] = []
-        failed: list[RecordOutcome] = []
-        for image in before:
-            change = decide(NativeRow(self.table.form, self.table.kinds, image["row"]))
-            if isinstance(change, Delete):
-                deleted.append(image)
-            elif isinstance(change, Update):
-                nothing = dict.fromkeys(change.unset)
-                updated.append((image, self._written({**change.fields, **nothing}), ()))
-            elif isinstance(change, Quarantine):
-                moved.append((image, label(self.origin, change, image["_id"])))
-            else:
-                failed.append(RecordOutcome(image["_id"], "failed", change.code))
-        leaving = [image["_id"] for image in (*deleted, *(image for image, _ in moved))]
-        referred = self._referred(leaving)
-        failed += [
-            RecordOutcome(key, "failed", "still_referenced")
-            for key in leaving
-            if identity(key) in referred
-        ]
-        images = Images(
-            deleted=[image for image in deleted if identity(image["_id"]) not in referred],
-            updated=updated,
-            quarantined=[pair for pair in moved if identity(pair[0]["_id"]) not in referred],
-        )
-        return images, failed
+    def _read(self, image: Image) -> NativeRow:
+        return NativeRow(self.table.form, self.table.kinds, image["row"])
 
-    def _written(self, fields: Mapping[str, Any]) -> dict[str, Raw]:
+    def _written(self, _image: Image, change: Update) -> Written:
+        """What is removed from a row becomes NULL."""
+        fields = {**change.fields, **dict.fromkeys(change.unset)}
         for name, value in fields.items():
             column = f"{self.table.where}: column {self.table.column(name).name}"
             kind = self.table.kinds[name]
@@ -163,7 +135,7 @@ class SqlBatch:
                     f"{column} holds {kind}, and the policy would write a "
                     f"{type(value).__name__}; correct the policy."
                 )
-        return {name: self.table.form.raw(value) for name, value in fields.items()}
+        return {name: self.table.form.raw(value) for name, value in fields.items()}, ()
 
     def _referred(self, keys: list[Any]) -> set[Any]:
         """Records that others refer to: a cascade would change those, in no plan and no archive."""

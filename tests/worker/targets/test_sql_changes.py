@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jobs.base import Outcomes
+from jobs.base import Delete, Outcomes, Record
 from tests.worker.targets.shops import Site, deletes, words, writes
 from worker.errors import TargetConflict, TargetError
 
@@ -45,14 +45,19 @@ def test_a_child_that_arrives_in_the_same_moment_is_kept(postgres_site: Site) ->
     )
     hand = postgres_site.of("products")
     tries: list[int] = []
+    arrived: list[bool] = []
 
-    def arrives(images: Any) -> Any:
-        if not tries:
+    def arrives(_record: Record) -> Delete:
+        if not arrived:
+            arrived.append(True)
             postgres_site.run("INSERT INTO prices VALUES (2)")
+        return Delete()
+
+    def archive(images: Any) -> Any:
         tries.append(len(images.deleted))
         return hand.archive(images)
 
-    done = hand.change([1, 2], NEGATIVE, deletes, archive=arrives)
+    done = hand.change([1, 2], NEGATIVE, arrives, archive=archive)
     assert tries == [2, 1]
     assert done.outcomes == Outcomes(changed=1, failed=1)
     assert postgres_site.rows("SELECT * FROM prices") == [(2,)]
