@@ -60,9 +60,9 @@ class Bench:
 
 def measure(folder: Path, rows: int | None, rounds: int) -> None:
     """Load the data, then alternate the two sides and print what came out."""
-    with _bench(folder, rows) as bench:
+    with opened(folder, rows) as bench:
         cutoff = datetime.now(UTC)
-        due = _due(bench, cutoff)
+        due = due_in(bench, cutoff)
         removed = list(bench.records.find(due))
         print(f"{bench.records.estimated_document_count():,} sales, {len(removed):,} of them due")
         figures = Figures()
@@ -72,12 +72,12 @@ def measure(folder: Path, rows: int | None, rounds: int) -> None:
                 side(bench, due, figures)
                 if bench.records.count_documents(due):
                     raise SystemExit("a side left records behind; its figure means nothing")
-                _restore(bench, removed)
+                restore(bench, removed)
         _print(figures, len(removed))
 
 
 @contextmanager
-def _bench(folder: Path, rows: int | None) -> Iterator[Bench]:
+def opened(folder: Path, rows: int | None) -> Iterator[Bench]:
     with ExitStack() as stack:
         mongo = stack.enter_context(mongod(folder))
         redis = stack.enter_context(valkey(folder))
@@ -128,7 +128,7 @@ def _workers(folder: Path) -> Iterator[psutil.Process]:
             running.wait(30)
 
 
-def _due(bench: Bench, now: datetime) -> dict[str, Any]:
+def due_in(bench: Bench, now: datetime) -> dict[str, Any]:
     age = bench.policy.options.model_dump()["select"]["older_than"]["age"]
     days = int(str(age).removesuffix("d"))
     return {"createdAt": {"$lt": datetime.fromtimestamp(now.timestamp() - days * 86_400, UTC)}}
@@ -151,27 +151,27 @@ def _tend(bench: Bench, _due: dict[str, Any], figures: Figures) -> None:
     advance.plan(bench.engine, run_id)
     figures.plan.append(time.monotonic() - started)
     operations.apply(database, run_id, bench.policy, person, inline=False)
-    _ring(bench)
-    while _state(database, run_id) in UNFINISHED:
+    ring(bench)
+    while state_of(database, run_id) in UNFINISHED:
         figures.largest_worker = max(figures.largest_worker, _largest(bench.supervisor))
         time.sleep(POLL_SECONDS)
-    if _state(database, run_id) != State.SUCCEEDED:
-        raise SystemExit(f"r-{run_id} ended as {_state(database, run_id)}")
-    figures.apply.append(_seconds(database, run_id))
+    if state_of(database, run_id) != State.SUCCEEDED:
+        raise SystemExit(f"r-{run_id} ended as {state_of(database, run_id)}")
+    figures.apply.append(seconds_of(database, run_id))
 
 
-def _ring(bench: Bench) -> None:
+def ring(bench: Bench) -> None:
     broker = queue.connect(bench.settings.need("redis_url"))
     relay.relay(bench.engine.database, lambda run: queue.ring(broker, run), datetime.now(UTC))
     broker.close()
 
 
-def _state(database: Database, run_id: int) -> State:
+def state_of(database: Database, run_id: int) -> State:
     with database.transaction() as session:
         return State(runs.get(session, run_id).state)
 
 
-def _seconds(database: Database, run_id: int) -> float:
+def seconds_of(database: Database, run_id: int) -> float:
     with database.transaction() as session:
         moments = {
             entry.action: entry.at
@@ -191,9 +191,16 @@ def _largest(supervisor: psutil.Process) -> int:
     return max(sizes)
 
 
-def _restore(bench: Bench, removed: list[RawBSONDocument]) -> None:
+def restore(bench: Bench, removed: list[RawBSONDocument]) -> None:
+    """Put back those of these records that are missing."""
+    fields = {"_id": 1}
     for start in range(0, len(removed), 10_000):
-        bench.records.insert_many(removed[start : start + 10_000], ordered=False)
+        page = removed[start : start + 10_000]
+        keys = [record["_id"] for record in page]
+        there = {record["_id"] for record in bench.records.find({"_id": {"$in": keys}}, fields)}
+        missing = [record for record, key in zip(page, keys, strict=True) if key not in there]
+        if missing:
+            bench.records.insert_many(missing, ordered=False)
 
 
 def _print(figures: Figures, due: int) -> None:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, SerializeAsAny, StrictInt, model_val
 
 from policies.durations import Duration
 from policies.selectors import CollectionName, FieldName, LocalSelector, Selector, Vocabulary
+from policies.throttle import Throttle
 from policies.windows import ChangeWindow
 from policies.zones import ZoneName
 
@@ -141,7 +142,9 @@ class Policy(Vocabulary):
     schedule: Schedule | None = None
     catchup: Literal["latest", "skip", "all"] = "latest"
     window: ChangeWindow | None = None
+    pace: Literal["gentle", "normal", "full"] = "normal"
     batch: Batch = Batch()
+    throttle: Throttle = Throttle()
     chunk: Annotated[StrictInt, Field(ge=1, le=50_000)] = 10_000
     writers: Annotated[StrictInt, Field(ge=1, le=32)] = 2
     approval: Literal["anomaly", "required", "none"] = "anomaly"
@@ -154,6 +157,12 @@ class Policy(Vocabulary):
         is_own = isinstance(options, RecordOptions) and options.target == "control"
         if is_own and self.undo != "none":
             raise ValueError("Tend's own data goes for good, its entries stay: write undo: none")
+        return self
+
+    @model_validator(mode="after")
+    def _full_pace_never_rests(self) -> "Policy":
+        if self.pace == "full" and self.batch.pause is not None:
+            raise ValueError("pace: full does not rest; take batch.pause away, or choose normal")
         return self
 
     @property

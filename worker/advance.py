@@ -34,6 +34,7 @@ from worker.errors import (
 from worker.logs import safe_text
 from worker.states import State
 from worker.tables import Chunk, Doorbell, Entry, Run
+from worker.throttle import regulator
 
 log = structlog.get_logger()
 
@@ -130,6 +131,7 @@ def _let_go(engine: Engine, run_id: int) -> None:
 
 
 def _work(engine: Engine, run_id: int) -> bool:
+    regulator.look_first(engine, run_id)
     claim = claims.claim(engine.database, run_id, engine.worker, engine.actor)
     if claim is None:
         return _close_empty(engine, run_id)

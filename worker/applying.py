@@ -37,6 +37,7 @@ from worker.steps import Steps, give_back, steps_of
 from worker.tables import Chunk
 from worker.targets.base import ArchiveRef, Batch, BatchRecord, Fence, Images, RecordOutcome
 from worker.targets.quarantine import Origin
+from worker.throttle.regulator import Regulator
 from worker.undoing import Share
 
 log = structlog.get_logger()
@@ -45,9 +46,6 @@ PASSING = (TargetUnreachable, DeadlineExceeded, TargetConflict, ArchiveError, Ba
 """Faults that time may mend: the chunk is given back and tried again later."""
 PERMANENT = (ArchiveAltered, ArchiveExpired)
 """Of these kinds, the faults that only a person can mend."""
-
-LOOK_SECONDS = 1.0
-"""How often a rest between two batches is interrupted to look whether the run must stop."""
 
 KEYS: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
@@ -115,8 +113,8 @@ def _retry(engine: Engine, claim: Claim, progress: Progress, error: Exception) -
 
 def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
     work, chunk = _load(engine, claim)
-    largest = 1 if claim.direction == "undo" else work.policy.batch.records
-    progress.size = largest
+    regulator = Regulator(engine, work, is_undo=claim.direction == "undo")
+    progress.size = regulator.largest
     with _fence(engine, work, claim) as fence:
         progress.batches = fence.take(claim.attempt)
         progress.is_known = True
@@ -124,20 +122,24 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
         if claim.direction == "apply":
             _look_again(engine, work)
         while True:
+            is_rested = regulator.rest()
             leave = claims.progress(engine.database, claim, progress.batches)
             if leave is None or engine.draining.is_set():
                 break
             if progress.cursor == claim.items:
                 claims.finish(engine.database, claim, progress.batches, engine.actor)
                 return True
+            if not is_rested:
+                continue
+            if not regulator.may_go_on():
+                break
             progress.changed = leave.changed
             progress.held = holds.beside(engine.subjects, work.policy, leave.holds)
             end = min(progress.cursor + progress.size, claim.items)
             if claim.direction == "apply":
                 guards.check_batch(work.guards, leave.changed, end - progress.cursor)
             held = holds.protected(engine.subjects, work.policy, leave.holds)
-            _one_batch(fence, progress, end, step, largest, held)
-            _rest(engine, work, claim, progress)
+            _one_batch(fence, progress, end, step, regulator, held)
     claims.release(engine.database, claim, progress.known, engine.actor)
     return False
 
@@ -169,11 +171,11 @@ def _one_batch(
     progress: Progress,
     end: int,
     step: Step,
-    largest: int,
+    regulator: Regulator,
     held: Selector | None,
 ) -> None:
     """One batch; one that is too large or too slow is tried again at half its size."""
-    start = progress.cursor
+    start, began = progress.cursor, time.monotonic()
     try:
         record = fence.batch(progress.number, (start, end), partial(step, start, end), held)
     except (BatchTooLarge, DeadlineExceeded):
@@ -182,19 +184,7 @@ def _one_batch(
         progress.size = progress.size // 2
         return
     progress.batches = (*progress.batches, record)
-    progress.size = min(progress.size * 2, largest)
-
-
-def _rest(engine: Engine, work: Work, claim: Claim, progress: Progress) -> None:
-    """The policy's breath between batches, cut short when the chunk must be given back."""
-    if work.policy.batch.pause is None:
-        return
-    until = time.monotonic() + work.policy.batch.pause.delta.total_seconds()
-    while (left := until - time.monotonic()) > 0:
-        if engine.draining.wait(min(left, LOOK_SECONDS)):
-            return
-        if claims.progress(engine.database, claim, progress.batches) is None:
-            return
+    progress.size = regulator.after(progress.size, record.outcomes, began)
 
 
 def _load(engine: Engine, claim: Claim) -> tuple[Work, Chunk]:

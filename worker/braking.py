@@ -113,6 +113,6 @@ def _wake(session: Session, moment: datetime) -> None:
     """Ring for every run that may go on now, once for each of its writers."""
     waiting = select(Run).where(Run.state.in_(claims.WORKING.values()), Run.inline.is_(False))
     for run in session.scalars(waiting).all():
-        policy = frozen_policy(run.policy_text)
-        if stops.standing(session, policy) is None:
-            runs.ring(session, run, moment, rings=policy.writers)
+        if stops.of_run(session, run) is None:
+            writers = frozen_policy(run.policy_text).writers
+            runs.ring(session, run, moment, rings=writers)

@@ -23,6 +23,7 @@ from worker.states import State
 from worker.steps import given_back, still_changed
 from worker.tables import OUTCOMES, Chunk, Doorbell, Run
 from worker.targets.base import BatchRecord
+from worker.throttle import pace
 
 LEASE = timedelta(seconds=15)
 MAX_RESCUES = 3
@@ -363,10 +364,10 @@ def _held(session: Session, claim: Claim) -> Chunk:
 
 def _must_wait(session: Session, run: Run) -> bool:
     """Whether something stops the run, others write there, or enough of its own writers do."""
-    policy = frozen_policy(run.policy_text)
-    stop = stops.standing(session, policy)
+    writers = pace.of(frozen_policy(run.policy_text)).writers
+    stop = stops.of_run(session, run)
     if stop is not None:
-        _ring_again(session, run, stop, policy.writers)
+        _ring_again(session, run, stop, writers)
         return True
     if rival_at_work(session, run) is not None:
         return True
@@ -376,7 +377,7 @@ def _must_wait(session: Session, run: Run) -> bool:
         .where(Chunk.run_id == run.id, Chunk.state == "claimed")
         .where(Chunk.lease_until >= database.now(session))
     )
-    return int(at_work or 0) >= policy.writers
+    return int(at_work or 0) >= writers
 
 
 def rival_at_work(session: Session, run: Run) -> Run | None:

@@ -21,6 +21,7 @@ from worker.registry import frozen_policy, frozen_target, job_of
 from worker.tables import Run
 from worker.targets.base import Target
 from worker.targets.kinds import KINDS
+from worker.throttle.gauge import Gauges
 
 
 def system_clock() -> datetime:
@@ -43,6 +44,7 @@ class Engine:
     is_inline: bool = False
     """True in a command line's `--inline`: it alone works on runs of that kind."""
     clock: Callable[[], datetime] = system_clock
+    gauges: Gauges = field(default_factory=Gauges)
     draining: threading.Event = field(default_factory=threading.Event)
     """Set when this process must stop: claims are given back after the batch that runs."""
 

@@ -32,6 +32,7 @@ def run_as_json(session: Session, run: Run) -> Document:
         "policy_version": run.policy_version,
         "state": str(run.state),
         "waiting_for": waiting_for(session, run),
+        "throttle": run.throttle if run.state in claims.WORKING.values() else None,
         "reason": run.reason,
         "actor": run.actor,
         "actor_proof": run.actor_proof,

@@ -17,7 +17,7 @@ from worker import anomaly, database, four_eyes, stops
 from worker.audit import entries
 from worker.errors import ForbiddenArrow, UnknownRun
 from worker.identity import Actor
-from worker.registry import frozen_policy, job_of
+from worker.registry import job_of
 from worker.states import ALLOWED, BUSY, UNFINISHED, State
 from worker.tables import Doorbell, Run, RunCollection
 
@@ -221,7 +221,7 @@ def _makes_way(session: Session, run: Run, other: Run) -> bool:
     return (
         other.policy != run.policy
         and other.state in {State.APPLYING, State.UNDOING}
-        and stops.standing(session, frozen_policy(other.policy_text)) is not None
+        and stops.of_run(session, other) is not None
     )
 
 

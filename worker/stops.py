@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from policies.models import Policy
 from worker import brake, database, windows
-from worker.registry import job_of
+from worker.registry import frozen_policy, job_of
+from worker.tables import Run
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,21 @@ class Stop:
 
     why: str
     until: datetime | None = None
+
+
+def of_run(session: Session, run: Run) -> Stop | None:
+    """What keeps this run from changing anything now: brake, window, or what its target said."""
+    stop = standing(session, frozen_policy(run.policy_text))
+    if stop is not None or run.throttled_until is None:
+        return stop
+    why = throttle_in_words(run)
+    return Stop(why, run.throttled_until) if run.throttled_until > database.now(session) else None
+
+
+def throttle_in_words(run: Run) -> str:
+    again = f"{run.throttled_until:%H:%M:%S} UTC"
+    why = (run.throttle or {}).get("why")
+    return f"its target, asked again at {again}: {why}"
 
 
 def standing(session: Session, policy: Policy) -> Stop | None:

@@ -89,6 +89,10 @@ class Run(Table):
     trigger: Mapped[str] = mapped_column(String(8))
     scheduled_for: Mapped[datetime | None]
     not_before: Mapped[datetime | None]
+    throttle: Mapped[dict[str, Any] | None]
+    """What the target says (slow, stop, or go with a remark), why, and since when."""
+    throttled_until: Mapped[datetime | None]
+    """While a stop holds: when the target is asked again."""
     apply_after_plan: Mapped[bool]
     inline: Mapped[bool] = mapped_column(server_default=false())
     """True while the work belongs to one command-line process; workers leave it alone."""

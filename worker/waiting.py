@@ -9,7 +9,6 @@ from worker import claims, database, four_eyes, guards, runs, stops
 from worker.audit.search import Search, as_json, search
 from worker.heartbeat import last_seen
 from worker.reconciler import WORKER_GONE
-from worker.registry import frozen_policy
 from worker.states import UNFINISHED, State
 from worker.tables import Chunk, Run
 
@@ -81,7 +80,7 @@ def _in_work(session: Session, run: Run, moment: datetime) -> bool:
 def _stopped(session: Session, run: Run) -> str | None:
     if run.state not in claims.WORKING.values():
         return None
-    stop = stops.standing(session, frozen_policy(run.policy_text))
+    stop = stops.of_run(session, run)
     return stop.why if stop is not None else None
 
 

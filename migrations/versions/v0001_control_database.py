@@ -88,6 +88,8 @@ def upgrade() -> None:
         sa.Column("trigger", sa.String(length=8), nullable=False),
         sa.Column("scheduled_for", sa.DateTime(timezone=True), nullable=True),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("throttle", sa.JSON(), nullable=True),
+        sa.Column("throttled_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("apply_after_plan", sa.Boolean(), nullable=False),
         sa.Column("inline", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("actor", sa.String(), nullable=False),

@@ -35,7 +35,8 @@ def urls(
     database = mongo_admin[mongo_database.name]
     where = f"127.0.0.1:{mongo_server.port}/{database.name}?replicaSet=tend"
     for user in USERS:
-        roles = [{**role, "db": database.name} for role in user["roles"]]
+        own = {"ordernimbus": database.name}
+        roles = [{**role, "db": own.get(role["db"], role["db"])} for role in user["roles"]]
         database.command("createUser", user["user"], pwd=PASSWORD, roles=roles)
     yield {user["user"]: f"mongodb://{user['user']}:{PASSWORD}@{where}" for user in USERS}
     database.command("dropAllUsersFromDatabase")

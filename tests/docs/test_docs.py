@@ -82,7 +82,7 @@ def test_the_guarantees_say_where_they_live_and_what_shows_them() -> None:
 
 def test_the_runbook_knows_everything_a_run_can_wait_for() -> None:
     answered = first_cells(section(RUNBOOK, "A run waits"))
-    files = ("worker/waiting.py", "worker/brake.py", "worker/windows.py")
+    files = ("worker/waiting.py", "worker/brake.py", "worker/windows.py", "worker/stops.py")
     said = set(chain.from_iterable(map(phrases, files)))
     assert sorted(map(_plain, answered)) == sorted(map(_plain, said))
 

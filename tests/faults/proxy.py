@@ -1,8 +1,9 @@
-"""A TCP proxy that loses a request, or the reply to it, when a word passes by."""
+"""A TCP proxy that loses a request, or the reply to it, when a word passes by, or is slow."""
 
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ class Proxy:
     upstream: int
     listener: socket.socket
     loss: Loss | None = None
+    delay: float = 0.0
+    """Seconds by which each request is late."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -75,6 +78,7 @@ class _Pair:
     def requests(self) -> None:
         with suppress(OSError):
             while request := self.client.recv(65536):
+                time.sleep(self.proxy.delay)  # the fault itself
                 loss = self.losing or self.proxy.lost(request)
                 if loss is not None and loss.what == "request":
                     self.end(loss)

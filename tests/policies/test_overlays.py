@@ -7,6 +7,7 @@ import pytest
 from policies.errors import PolicyError
 from policies.models import SelectOptions
 from policies.selectors import OlderThan
+from policies.throttle import Limit, Throttle
 from tests.policies.written import PURGE, REPAIR, load_all, write
 
 
@@ -41,9 +42,17 @@ def test_every_leaf_says_where_it_came_from(base: Path) -> None:
         "guards.max_percent": f"{base}/old-sales.yaml:14",
         "catchup": "default",
         "window": "default",
+        "pace": "default",
         "batch.records": f"{overlay}/old-sales.yaml:4",
         "batch.bytes": "default",
         "batch.pause": "default",
+        "throttle.missing": "default",
+        **{
+            f"throttle.{indicator}.{word}": "default"
+            for indicator in Throttle.model_fields
+            for word in Limit.model_fields
+            if indicator != "missing"
+        },
         "chunk": "default",
         "writers": "default",
         "approval": "default",

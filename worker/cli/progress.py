@@ -11,7 +11,6 @@ from worker import claims, runs, stops
 from worker.cli import output
 from worker.cli.pace import Pace
 from worker.database import Database
-from worker.registry import frozen_policy
 from worker.states import State
 from worker.tables import Run
 from worker.waiting import waiting_for
@@ -55,7 +54,7 @@ def _waits_for(session: Session, run: Run) -> str | None:
         return f"r-{other.id} ({other.policy}), which is {other.state}"
     if run.state not in claims.WORKING.values():
         return None
-    stop = stops.standing(session, frozen_policy(run.policy_text))
+    stop = stops.of_run(session, run)
     return stop.why if stop is not None else None
 
 

@@ -115,6 +115,7 @@ def show_run(out: Console, run: present.Document) -> None:
         out,
         [
             ("waits for", run["waiting_for"]),
+            ("throttle", _throttle(run["throttle"])),
             ("refused", run["refusal"]),
             *_approval(run),
             ("error", run["error"]),
@@ -161,6 +162,10 @@ def _show_work(out: Console, more: present.Document) -> None:
     chunks = ((f"chunks, {way}", _counted(counts)) for way, counts in more["chunks"].items())
     applied = [("applied by", more["applied_by"]), ("applied", moment(more["applying_at"]))]
     facts(out, [*applied, *chunks])
+
+
+def _throttle(said: present.Document | None) -> str | None:
+    return f"{said['says']} since {moment(said['since'])}: {said['why']}" if said else None
 
 
 def _planned(run: present.Document) -> str | None:

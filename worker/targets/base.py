@@ -160,8 +160,22 @@ class Look(Protocol):
         """Whether the record with this key would be selected at that moment."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """One sign of a target's health, named and measured as the policy's `throttle` limits it.
+
+    Without a value, `detail` says why it cannot be read and what to grant.
+    """
+
+    indicator: str
+    value: float | None
+    detail: str = ""
+
+
 class Target(Protocol):
     """One database that Tend looks after."""
+
+    name: str
 
     def close(self) -> None:
         """End its connections."""
@@ -185,6 +199,9 @@ class Target(Protocol):
 
     def check(self, collection: str, selector: Selector, as_of: datetime) -> None:
         """Raise `CollectionMissing` or `IndexMissing` unless the selector can be worked on."""
+
+    def indicators(self) -> tuple[Reading, ...]:
+        """Those that this kind of server has, read on the primary within two seconds."""
 
     def ping(self) -> None:
         """Raise `TargetUnreachable` or `TargetRefused` within seconds, before any long question."""

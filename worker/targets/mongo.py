@@ -25,7 +25,8 @@ from jobs.base import Item, Newest, Relation
 from policies.selectors import AllOf, AnyOf, Selector, field_of, leaves, parent_of
 from policies.subjects import spared
 from worker.errors import IndexMissing
-from worker.targets.base import Archive, BatchRecord, RecordOutcome
+from worker.targets import mongo_indicators
+from worker.targets.base import Archive, BatchRecord, Reading, RecordOutcome
 from worker.targets.mongo_collections import check_collection, check_quarantine
 from worker.targets.mongo_errors import translated
 from worker.targets.mongo_fence import COLLECTION, MongoFence, close_fence, committed
@@ -47,6 +48,7 @@ LOOK_SECONDS = 10
 PING_SECONDS = 5
 PAGE_SECONDS = 60
 PAGE = 1_000
+INDICATOR_SECONDS = 2
 _DATES = DatetimeConversion.DATETIME_AUTO  # a date that Python cannot hold stays one of BSON's
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(
     RawBSONDocument, tz_aware=True, datetime_conversion=_DATES
@@ -144,6 +146,10 @@ class MongoTarget:
             "explain", {"find": collection, "filter": condition}, verbosity="queryPlanner"
         )
         return "COLLSCAN" in json.dumps(explained["queryPlanner"]["winningPlan"], default=str)
+
+    def indicators(self) -> tuple[Reading, ...]:
+        with translated(self.name), pymongo.timeout(INDICATOR_SECONDS):
+            return mongo_indicators.read(self._client.admin)
 
     def ping(self) -> None:
         """Raise `TargetUnreachable` or `TargetRefused` within seconds, before any long question."""

@@ -15,7 +15,8 @@ from jobs.base import Item
 from policies.selectors import Selector, beside_parent, field_of, leaves, parent_of
 from policies.subjects import spared
 from worker.errors import CollectionMissing, DeadlineExceeded, IndexMissing, ParentUnusable
-from worker.targets.base import Archive, BatchRecord
+from worker.targets import sql_indicators
+from worker.targets.base import Archive, BatchRecord, Reading
 from worker.targets.quarantine import Origin
 from worker.targets.sql_batch import TakeAlong
 from worker.targets.sql_catalog import look_up
@@ -36,6 +37,7 @@ COUNT_SECONDS = 60
 POPULATION_SECONDS = 20
 LOOK_SECONDS = 10
 PING_SECONDS = 5
+INDICATOR_SECONDS = 2
 COUNTED = 100_000
 """Up to here a table is counted at every look; beyond, PostgreSQL estimates."""
 SAMPLE = 50
@@ -75,6 +77,12 @@ class SqlTarget:
 
     def check(self, collection: str, selector: Selector, as_of: datetime) -> None:
         self.reader(collection, as_of, scan=False).check(selector)
+
+    def indicators(self) -> tuple[Reading, ...]:
+        if self._server.dialect == "sqlite":
+            return ()
+        with self._server.reading(self.name, INDICATOR_SECONDS, primary=True) as transaction:
+            return sql_indicators.read(transaction)
 
     def ping(self) -> None:
         for primary in (False, True):

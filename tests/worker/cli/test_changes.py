@@ -18,11 +18,11 @@ from worker.tables import Run
 from worker.targets.mongo import MongoTarget
 
 KEYS = [
-    *("id", "policy", "policy_version", "state", "waiting_for", "reason", "actor", "actor_proof"),
-    *("on_behalf_of", "environment", "revision", "trigger", "scheduled_for", "cutoff", "planned"),
-    *("reported", "population", "changed", "cascade", "skipped", "failed", "held", "uncertain"),
-    *("remaining", "restored", "cascade_restored", "conflicts", "digest", "created_at"),
-    *("started_at", "finished_at", "approval", "refusal", "error"),
+    *("id", "policy", "policy_version", "state", "waiting_for", "throttle", "reason", "actor"),
+    *("actor_proof", "on_behalf_of", "environment", "revision", "trigger", "scheduled_for"),
+    *("cutoff", "planned", "reported", "population", "changed", "cascade", "skipped", "failed"),
+    *("held", "uncertain", "remaining", "restored", "cascade_restored", "conflicts", "digest"),
+    *("created_at", "started_at", "finished_at", "approval", "refusal", "error"),
 ]
 
 

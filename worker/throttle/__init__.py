@@ -1,0 +1,1 @@
+"""The throttle: a target's indicators say go, slow or stop, and why."""
