@@ -6,17 +6,14 @@ write reads the primary, and writes are `majority`, whatever the URL says.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import bson
 import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
-from pymongo.cursor import Cursor
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -25,7 +22,7 @@ from jobs.base import Item, Newest, Relation
 from policies.selectors import AllOf, AnyOf, Selector, field_of, leaves, parent_of
 from policies.subjects import spared
 from worker.errors import IndexMissing
-from worker.targets import mongo_indicators
+from worker.targets import mongo_indicators, mongo_pages
 from worker.targets.base import Archive, BatchRecord, Reading, RecordOutcome
 from worker.targets.mongo_collections import check_collection, check_quarantine
 from worker.targets.mongo_errors import translated
@@ -364,19 +361,8 @@ class MongoReader:
                 batch_size=20_000,
                 max_time_ms=SCAN_SECONDS * 1000,
             )
-            with pages:
-                for page in _read_ahead(pages):
-                    for record in bson.decode_all(page, records.codec_options):
-                        yield Item(record["_id"], record)
-
-
-def _read_ahead(pages: Cursor[Any]) -> Iterator[bytes]:
-    """The next page comes over the wire while this one is decoded and planned."""
-    with ThreadPoolExecutor(1) as beside:
-        coming = beside.submit(next, pages, None)
-        while (page := coming.result()) is not None:
-            coming = beside.submit(next, pages, None)
-            yield page
+            for record in mongo_pages.records(pages, records.codec_options):
+                yield Item(record["_id"], record)
 
 
 def _alternatives(selector: Selector) -> Sequence[Selector]:

@@ -14,6 +14,7 @@ from pymongo.database import Database
 
 from policies.selectors import FieldParent, Selector, beside_parent
 from worker.errors import ParentUnusable
+from worker.targets.mongo_pages import records
 from worker.targets.mongo_parents import MongoParents
 from worker.targets.mongo_restore import value_at
 from worker.targets.mongo_select import Filter, compile_selector
@@ -55,8 +56,8 @@ class MongoOrphans:
             return
         for orphaned in self._walk(index, limits["max_time_ms"]):
             condition = compile_selector(self._selector, self._as_of, orphaned)
-            with self._children.find(condition, wanted, hint=index, **limits) as found:
-                yield from found
+            pages = self._children.find_raw_batches(condition, wanted, hint=index, **limits)
+            yield from records(pages, self._children.codec_options)
 
     def reported(self) -> dict[str, int]:
         """How many records have a key that can be no parent's, by the reason."""
@@ -76,29 +77,28 @@ class MongoOrphans:
 
     def _walk(self, index: str, milliseconds: int) -> Iterator[list[Any]]:
         """The keys without a parent, from a walk over all distinct keys."""
-        with self._children.aggregate(
-            _distinct(self._parent.field),
-            hint=index,
-            batchSize=SLICE,
-            maxTimeMS=milliseconds,
-        ) as keys:
-            for some in _slices(key["_id"] for key in keys):
-                orphaned = self._parents().lacks(some)
-                if orphaned:
-                    yield orphaned
+        pages = self._children.aggregate_raw_batches(
+            _distinct(self._parent.field), hint=index, batchSize=SLICE, maxTimeMS=milliseconds
+        )
+        keys = records(pages, self._children.codec_options)
+        for some in _slices(key["_id"] for key in keys):
+            orphaned = self._parents().lacks(some)
+            if orphaned:
+                yield orphaned
 
     def _read_all(self, wanted: Filter, limits: Any) -> Iterator[Document]:
         """Without an index that gives distinct keys, every child is read, in one pass."""
         name = self._parent.field
-        with self._children.find(
+        pages = self._children.find_raw_batches(
             self._beside(), wanted, hint={"$natural": 1}, **limits
-        ) as children:
-            for some in _slices(children, lambda child: value_at(child, name)):
-                keys = [value_at(child, name) for child in some]
-                orphaned = {compared(key) for key in self._parents().lacks(keys)}
-                for child, key in zip(some, keys, strict=True):
-                    if kind_of(key) and compared(key) in orphaned:
-                        yield child
+        )
+        children = records(pages, self._children.codec_options)
+        for some in _slices(children, lambda child: value_at(child, name)):
+            keys = [value_at(child, name) for child in some]
+            orphaned = {compared(key) for key in self._parents().lacks(keys)}
+            for child, key in zip(some, keys, strict=True):
+                if kind_of(key) and compared(key) in orphaned:
+                    yield child
 
     def _walkable(self) -> str | None:
         """The index from which the server takes each distinct key once; a list rules it out."""

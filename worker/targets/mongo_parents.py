@@ -30,14 +30,16 @@ class MongoParents:
         wanted = {compared(value): value for value in values if self.has_kind(kind_of(value))}
         known: set[Hashable] = set(wanted)
         for found in self._keys({"$in": list(wanted.values())}) if wanted else ():
-            same = {compared(value) for value in found if kind_of(value)} & known
-            if not same:
+            is_known = False
+            for value in found:
+                key = compared(value) if kind_of(value) else None
+                is_known = is_known or key in known
+                wanted.pop(key, None)
+            if not is_known:
                 raise TargetError(
                     f"MongoDB collection {self.collection.full_name} calls keys equal that differ; "
                     "Tend cannot tell which records are orphans."
                 )
-            for each in same:
-                wanted.pop(each, None)
         return list(wanted.values())
 
     def has_kind(self, kind: str | None) -> bool:
@@ -49,7 +51,7 @@ class MongoParents:
             self._kinds[kind] = any(kind_of(value) == kind for keys in found for value in keys)
         return self._kinds[kind]
 
-    def _keys(self, condition: dict[str, Any], limit: int = 0) -> Iterable[list[Any]]:
+    def _keys(self, condition: dict[str, Any], limit: int = 0) -> Iterable[Sequence[Any]]:
         """The key of each parent that matches; of a list, each element."""
         fields = {"_id": self.key == "_id", self.key: True}
         records = self.collection.find(
@@ -57,7 +59,7 @@ class MongoParents:
         )
         for record in records:
             value = value_at(record, self.key)
-            yield [value, *value] if isinstance(value, list) else [value]
+            yield value if isinstance(value, list) else (value,)
 
 
 def orphaned_among(

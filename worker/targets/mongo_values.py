@@ -50,6 +50,8 @@ def kind_of(value: Any) -> str | None:
 
 def compared(value: Any) -> Hashable:
     """Equal for two keys of a kind exactly when MongoDB calls them equal."""
+    if isinstance(value, ObjectId):
+        return value.binary  # quicker to look up, and no other kind is compared as plain bytes
     if isinstance(value, Decimal128):
         return value.to_decimal()
     if isinstance(value, bytes):
