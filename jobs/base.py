@@ -243,6 +243,9 @@ class Job(Protocol):
     def is_said_by_selector(self, policy: Policy) -> bool:
         """Whether that selector says it all, so that counting it counts what the policy finds."""
 
+    def relations(self, policy: Policy) -> tuple[Relation, ...]:
+        """What it asks of other collections about the records; each needs an index there."""
+
     def fields(self, policy: Policy) -> tuple[str, ...]:
         """The fields that the policy reads or changes; a preview shows these alone."""
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import ClassVar, cast
 
-from jobs.base import ApplyContext, Change, Item, Outcomes, PlanContext, Reader, Record
+from jobs.base import ApplyContext, Change, Item, Outcomes, PlanContext, Reader, Record, Relation
 from policies.models import Policy, RecordOptions
 from policies.selectors import AllOf, NoneOf, Selector, field_of, leaves
 
@@ -31,6 +31,9 @@ class RecordJob:
 
     def is_said_by_selector(self, policy: Policy) -> bool:  # noqa: ARG002 - no policy asks elsewhere
         return True
+
+    def relations(self, policy: Policy) -> tuple[Relation, ...]:  # noqa: ARG002 - most need none
+        return ()
 
     def fields(self, policy: Policy) -> tuple[str, ...]:
         options = cast(RecordOptions, policy.options)

@@ -56,6 +56,11 @@ class RetentionCascade(RecordJob):
     def is_said_by_selector(self, policy: Policy) -> bool:
         return _options(policy).inactive is None
 
+    def relations(self, policy: Policy) -> tuple[Relation, ...]:
+        options = _options(policy)
+        signs = options.inactive.relations if options.inactive is not None else ()
+        return (*signs, *(child.relation for child in options.children))
+
     def fields(self, policy: Policy) -> tuple[str, ...]:
         inactive = _options(policy).inactive
         read = (*inactive.own, inactive.created) if inactive is not None else ()
@@ -71,11 +76,11 @@ class RetentionCascade(RecordJob):
             related.check_exists()
         else:
             related.check(selector)
-        related.check_related(_relations(policy))
+        related.check_related(self.relations(policy))
 
     def plan(self, ctx: PlanContext, policy: Policy, selector: Selector) -> Iterator[Item]:
         records = cast(RelatedReader, ctx.records)
-        records.check_related(_relations(policy))
+        records.check_related(self.relations(policy))
         for page in self._pages(records, policy, selector):
             due = self._free(ctx, policy, self._due(ctx, policy, page))
             yield from self._counted(records, policy, due)
@@ -158,13 +163,6 @@ class RetentionCascade(RecordJob):
             return Delete()
         sign: Newest = item.fields[SEEN]
         return judge(item.key, record, inactive, sign, ctx.as_of, begun=ctx.begun).change
-
-
-def _relations(policy: Policy) -> list[Relation]:
-    """Every relation that is asked for anything."""
-    options = _options(policy)
-    signs = options.inactive.relations if options.inactive is not None else ()
-    return [*signs, *(child.relation for child in options.children)]
 
 
 def _options(policy: Policy) -> CascadeOptions:

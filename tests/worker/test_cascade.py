@@ -14,11 +14,13 @@ from worker import claims, holding, operations, present
 from worker.audit.verify import verify
 from worker.claims import Claim, Leave
 from worker.errors import CollectionMissing, IndexMissing
+from worker.indexes.wanted import needs
 from worker.present import Document
 from worker.tables import OUTCOMES, Run
 from worker.targets.base import BatchRecord
 
 SMALL = Batch(records=5)
+BOTH = ("inactive-accounts", "deleted-accounts")
 
 
 @pytest.fixture(autouse=True)
@@ -153,6 +155,23 @@ def test_a_plan_without_the_indexes_is_refused_with_the_commands_that_make_them(
     scenario.shop.drop_collection("forecasts")
     with pytest.raises(CollectionMissing, match="collection forecasts does not exist"):
         scenario.plan(cascade())
+
+
+def test_the_indexes_that_are_asked_for_are_those_that_a_plan_needs(scenario: Scenario) -> None:
+    for name in accounts.COLLECTIONS:
+        scenario.shop[name].drop_indexes()
+    named = {name: {each.name for each in needs(cascade(name))} for name in BOTH}
+    assert named["inactive-accounts"] == {
+        f"{name}.{','.join(fields)}" for name, fields in accounts.INDEXES.items()
+    }
+    assert named["deleted-accounts"] == {
+        "users.deletedAt",
+        *(f"{name}.userId" for name in accounts.INDEXES),
+    }
+    for name in BOTH:
+        for each in needs(cascade(name)):
+            scenario.shop[each.collection].create_index([(field, 1) for field in each.fields])
+        assert scenario.plan(cascade(name)).state == "planned"
 
 
 def test_a_deleted_account_has_thirty_days_of_grace(scenario: Scenario) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from policies.models import Policy, RecordOptions
-from policies.selectors import Selector, field_of, leaves, parent_of
+from policies.selectors import NoneOf, Selector, field_of, leaves, parent_of
 from worker.registry import job_of
 from worker.targets.kinds import kind_of
 from worker.targets.sql_explain import alternatives
@@ -60,14 +60,24 @@ def wanted(policies: Iterable[Policy]) -> list[Wanted]:
 def needs(policy: Policy) -> Iterator[Wanted]:
     """The indexes that `tend doctor` asks for before the policy may plan."""
     collection = cast(RecordOptions, policy.options).collection
-    selector = job_of(policy).selector(policy)
+    job = job_of(policy)
+    selector = job.selector(policy)
     parent = parent_of(selector)
     if parent is None:
-        fields = dict.fromkeys(_first_field(part) for part in alternatives(selector))
+        # What a record is not, no index finds: every record is walked by its key.
+        parts = [part for part in alternatives(selector) if not isinstance(part, NoneOf)]
+        fields = dict.fromkeys(map(_first_field, parts))
         pairs = [(collection, field) for field in fields]
     else:
         pairs = [(collection, parent.field), (parent.parent, parent.key)]
     yield from (Wanted(name, (field,)) for name, field in pairs if field != _KEY)
+    relations = job.relations(policy)
+    dated = {(one.collection, one.key) for one in relations if one.dated}
+    for one in relations:
+        if one.dated is not None:
+            yield Wanted(one.collection, (one.key, one.dated))
+        elif (one.collection, one.key) not in dated:
+            yield Wanted(one.collection, (one.key,))
 
 
 def _first_field(selector: Selector) -> str:
