@@ -118,20 +118,25 @@ def _policies(settings: Settings) -> list[Policy]:
         return []
 
 
+def pulled_as_json(session: Session) -> list[dict[str, Any]]:
+    """Every brake that is pulled, by whom and why."""
+    return [
+        {
+            "policy": None if each.policy == EVERY_POLICY else each.policy,
+            "everything": each.everything,
+            "actor": each.actor,
+            "reason": each.reason,
+            "since": stamp(each.at),
+        }
+        for each in braking.pulled(session)
+    ]
+
+
 def _document(session: Session, policies: list[Policy]) -> dict[str, Any]:
     runs = braking.affected(session)
     stopped = {each.name for each in policies if stops.standing(session, each) is not None}
     return {
-        "brakes": [
-            {
-                "policy": None if each.policy == EVERY_POLICY else each.policy,
-                "everything": each.everything,
-                "actor": each.actor,
-                "reason": each.reason,
-                "since": stamp(each.at),
-            }
-            for each in braking.pulled(session)
-        ],
+        "brakes": pulled_as_json(session),
         "policies": {
             "stopped": sorted(stopped),
             "goes_on": sorted({each.name for each in policies} - stopped),

@@ -9,6 +9,7 @@ from policies.subjects import load_subjects
 from worker import present
 from worker import status as looked_at
 from worker.cli import context, options, output
+from worker.cli.brake import pulled_as_json
 from worker.cli.output import heading, length, moment
 from worker.console import readiness
 from worker.engine import system_clock
@@ -30,7 +31,9 @@ def status(as_json: options.Json = False) -> None:
         processes = readiness.examine(database)
         with database.transaction() as session:
             runs = looked_at.runs(session)
+            brakes = pulled_as_json(session)
     document = {
+        "brakes": brakes,
         "processes": {kind: asdict(processes[kind]) for kind in readiness.KINDS},
         "policies": rows,
         "runs": runs,
@@ -45,6 +48,8 @@ def _show(out: Console, environment: str, document: Document) -> None:
     rows = document["policies"]
     enabled = sum(row["state"] == "enabled" for row in rows)
     heading(out, environment, f"{len(rows)} policies, {enabled} enabled")
+    for brake in document["brakes"]:
+        out.print(output.printable(_brake(brake)))
     for kind, process in document["processes"].items():
         age = process["age_seconds"]
         seen = f" (seen {length(age)} ago)" if age is not None else ""
@@ -56,6 +61,14 @@ def _show(out: Console, environment: str, document: Document) -> None:
             out.print(output.printable(f"{row['policy']}: {row['problem']}"))
     for run in document["runs"]:
         out.print(output.printable(_run(run)))
+
+
+def _brake(brake: Document) -> str:
+    scope = f"for {brake['policy']}" if brake["policy"] else "for all policies"
+    return (
+        f"THE BRAKE IS PULLED {scope}, by {brake['actor']} since {moment(brake['since'])}: "
+        f"{brake['reason']}"
+    )
 
 
 def _row(row: Document) -> tuple[str, ...]:

@@ -126,3 +126,13 @@ def test_a_run_is_paused_and_resumed_by_commands(tend: Tend) -> None:
         cancelled = tend.json("cancel", "r-1", "--reason", "CASE-5")
     gone = 60 - tend.shop.salesData.count_documents({})
     assert gone == cancelled["changed"] < 60
+
+
+def test_the_status_says_who_pulled_the_brake_and_why(tend: Tend) -> None:
+    assert tend.json("status")["brakes"] == []
+    tend.json("brake", "pull", "--policy", "text-dates", "--reason", "CASE-6: odd dates")
+    (brake,) = tend.json("status")["brakes"]
+    assert (brake["policy"], brake["reason"]) == ("text-dates", "CASE-6: odd dates")
+    lines = tend("status").out.splitlines()
+    (said,) = [line for line in lines if line.startswith("THE BRAKE IS PULLED for text-dates, by ")]
+    assert said.endswith(" UTC: CASE-6: odd dates")
