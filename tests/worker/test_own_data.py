@@ -176,6 +176,15 @@ def test_each_transaction_is_as_short_as_the_policy_says(tended: Scenario) -> No
     assert [archive["changed"] for archive in chunk.archives] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("name", ["own-runs", "own-doorbells"])
+def test_the_shipped_policies_leave_the_database_to_others_in_between(name: str) -> None:
+    policy = SHIPPED.get(name).policy
+    assert policy.batch.records <= 100
+    assert policy.batch.pause is not None
+    assert policy.batch.pause.delta >= timedelta(seconds=1)
+    assert policy.writers == 1
+
+
 def test_what_was_removed_cannot_be_taken_back(tended: Scenario) -> None:
     finished(tended)
     run = tended.run_through(own("own-runs"))
