@@ -54,7 +54,7 @@ def test_the_rest_is_summed_up(shop: Tend) -> None:
 
 
 def test_every_policy_with_an_age_is_asked(shop: Tend) -> None:
-    told = shop.json("report", "retention")["policies"]
+    told = shop("report", "retention", "--json").json["policies"]
     assert [each["policy"] for each in told if each["records"]] == ["sales-retention"]
     assert {"session-cleanup", "oauth-state-cleanup"} <= {each["policy"] for each in told}
     assert "text-dates" not in {each["policy"] for each in told}
