@@ -83,8 +83,11 @@ class Scenario:
         operations.apply(self.engine.database, run.id, today, TESTER, inline=True)
 
     def undo(self, run: Run) -> Run:
-        operations.undo(self.engine.database, run.id, TESTER, inline=True)
+        self.undo_later(run)
         return self.advance(run.id)
+
+    def undo_later(self, run: Run) -> None:
+        operations.undo(self.engine.database, run.id, TESTER, inline=True)
 
     def resume(self, run: Run) -> Run:
         self.reopen(run.id)
