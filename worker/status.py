@@ -23,7 +23,7 @@ from worker.states import UNFINISHED, State
 from worker.switches import next_fire, state_of
 from worker.tables import Run, Switch
 from worker.targets.base import Target
-from worker.targets.kinds import KINDS, TargetKind, kind_of
+from worker.targets.kinds import KINDS, TENDED, TargetKind, kind_of
 
 Document = dict[str, Any]
 Held = Callable[[Policy], Selector | None]
@@ -124,7 +124,7 @@ def _count(
     if kind is None:
         return _unknown(None)
     if kind not in targets:
-        return _without_target(KINDS[kind], is_looking=bool(targets))
+        return _without_target(KINDS[kind], is_looking=bool(targets.keys() & TENDED.keys()))
     try:
         source = overdue.Source(targets[kind], policy, now, held(policy))
         counted = overdue.overdue(source, seconds, ENOUGH)
