@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from policies.errors import TendError
 from policies.loader import did_you_mean
 from policies.subjects import Subjects
-from worker import applying, claims, database, held_archives, holds
+from worker import applying, claims, database, four_eyes, held_archives, holds
 from worker.audit import entries
 from worker.claims import LEASE
 from worker.database import Database
@@ -52,7 +52,15 @@ def parse_subject(text: str, subjects: Subjects) -> Subject:
     return name, value
 
 
-def add(db: Database, case: str, subject: Subject, person: Person, *, anticipatory: bool) -> int:
+def add(
+    db: Database,
+    environment: str,
+    case: str,
+    subject: Subject,
+    person: Person,
+    *,
+    anticipatory: bool,
+) -> int:
     """Put a hold on record and return its id; one that stands already is left as it is."""
     name, value = subject
     with db.transaction() as session:
@@ -65,6 +73,7 @@ def add(db: Database, case: str, subject: Subject, person: Person, *, anticipato
             value=value,
             salt=os.urandom(32),
             anticipatory=anticipatory,
+            environment=environment,
             actor=person.actor.name,
             reason=person.reason,
             at=database.now(session),
@@ -76,17 +85,33 @@ def add(db: Database, case: str, subject: Subject, person: Person, *, anticipato
 
 
 def release(db: Database, case: str, subject: Subject | None, person: Person) -> Sequence[Hold]:
-    """End the holds of a case, or the one on this subject; they stay on record."""
+    """End the holds of a case, or the one on this subject; they stay on record.
+
+    Raises `NotAllowed` for somebody only claimed, unless the hold was added in development.
+    """
     with db.transaction() as session:
         released = session.scalars(_standing(case, subject).with_for_update()).all()
         if not released:
             raise UsageError(f"No such hold stands; {_standing_cases(session, case)}.")
         for hold in released:
-            hold.released_by = person.actor.name
-            hold.release_reason = person.reason
-            hold.released_at = database.now(session)
-            _record(session, hold, "hold_released", person)
+            four_eyes.must_be_proven(person.actor, hold.environment)
+            _end_hold(session, hold, person)
         return released
+
+
+def take_back(db: Database, hold_id: int, person: Person) -> None:
+    """End a hold that protects nothing, for whoever just added it."""
+    with db.transaction() as session:
+        hold = session.get_one(Hold, hold_id, with_for_update=True)
+        if hold.released_at is None:
+            _end_hold(session, hold, Person(person.actor, "it matched nothing"))
+
+
+def _end_hold(session: Session, hold: Hold, person: Person) -> None:
+    hold.released_by = person.actor.name
+    hold.release_reason = person.reason
+    hold.released_at = database.now(session)
+    _record(session, hold, "hold_released", person)
 
 
 def matches(engine: Engine, subject: Subject) -> Iterator[Match]:

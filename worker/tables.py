@@ -289,6 +289,7 @@ class Hold(Table):
     salt: Mapped[bytes]
     """Keys the digest under which entries name `value`."""
     anticipatory: Mapped[bool]
+    environment: Mapped[str] = mapped_column(String(32))
     actor: Mapped[str]
     reason: Mapped[str]
     at: Mapped[datetime]

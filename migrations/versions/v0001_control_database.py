@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("value", sa.String(length=256), nullable=False),
         sa.Column("salt", sa.LargeBinary(), nullable=False),
         sa.Column("anticipatory", sa.Boolean(), nullable=False),
+        sa.Column("environment", sa.String(length=32), nullable=False),
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),

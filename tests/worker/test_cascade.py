@@ -14,6 +14,7 @@ from worker import claims, holding, operations, present
 from worker.audit.verify import verify
 from worker.claims import Claim, Leave
 from worker.errors import CollectionMissing, IndexMissing
+from worker.identity import DEVELOPMENT
 from worker.indexes.wanted import needs
 from worker.present import Document
 from worker.tables import OUTCOMES, Run
@@ -407,7 +408,9 @@ def test_a_drained_worker_gives_an_account_back_and_the_next_goes_on_where_it_wa
 
 
 def hold(scenario: Scenario, subject: tuple[str, str]) -> None:
-    added = holding.add(scenario.engine.database, "CASE-1", subject, TESTER, anticipatory=False)
+    added = holding.add(
+        scenario.engine.database, DEVELOPMENT, "CASE-1", subject, TESTER, anticipatory=False
+    )
     assert holding.await_batches(scenario.engine, added) == []
 
 
@@ -440,7 +443,9 @@ def test_a_hold_between_two_batches_brings_everything_back(
     person = TESTER
 
     def protect() -> None:
-        holding.add(scenario.engine.database, "CASE-1", subject, person, anticipatory=False)
+        holding.add(
+            scenario.engine.database, DEVELOPMENT, "CASE-1", subject, person, anticipatory=False
+        )
 
     after_batch(monkeypatch, 2, protect)
     run_id = scenario.request(cascade(batch=SMALL))

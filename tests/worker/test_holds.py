@@ -12,7 +12,9 @@ from jobs.retention_purge import RetentionPurge
 from tests.worker.between_batches import in_the_second_batch
 from tests.worker.scenario import TESTER, Scenario, negative_values, old, policy_text, purge
 from worker import claims, holding, objects, undoing
-from worker.errors import FenceLost, HoldUndeclared, UsageError
+from worker.errors import FenceLost, HoldUndeclared, NotAllowed, UsageError
+from worker.identity import DEVELOPMENT, Actor, Role
+from worker.operations import Person
 from worker.registry import frozen_policy
 from worker.tables import Entry, Hold, Run
 
@@ -38,7 +40,9 @@ def shop(scenario: Scenario) -> Scenario:
 
 
 def hold(shop: Scenario, value: str = USER, case: str = "CASE-1") -> int:
-    added = holding.add(shop.engine.database, case, ("userId", value), TESTER, anticipatory=False)
+    added = holding.add(
+        shop.engine.database, DEVELOPMENT, case, ("userId", value), TESTER, anticipatory=False
+    )
     assert holding.await_batches(shop.engine, added) == []
     return added
 
@@ -94,7 +98,9 @@ def test_a_hold_added_in_the_middle_of_a_run_protects_what_is_not_yet_changed(
 
 
 def _add_only(shop: Scenario) -> None:
-    holding.add(shop.engine.database, "CASE-1", ("userId", USER), TESTER, anticipatory=False)
+    holding.add(
+        shop.engine.database, DEVELOPMENT, "CASE-1", ("userId", USER), TESTER, anticipatory=False
+    )
 
 
 def test_adding_waits_for_the_batch_that_was_compiled_without_it(shop: Scenario) -> None:
@@ -143,7 +149,7 @@ def test_adding_says_which_runs_are_at_work_still(
     claims.claim(shop.engine.database, run.id, "busy", shop.engine.actor)
     monkeypatch.setattr(holding, "PATIENCE_SECONDS", 0.0)
     added = holding.add(
-        shop.engine.database, "CASE-1", ("userId", USER), TESTER, anticipatory=False
+        shop.engine.database, DEVELOPMENT, "CASE-1", ("userId", USER), TESTER, anticipatory=False
     )
     assert holding.await_batches(shop.engine, added) == [f"r-{run.id}"]
 
@@ -156,6 +162,16 @@ def test_a_released_hold_protects_nothing_and_stays_on_record(shop: Scenario) ->
     with shop.engine.database.transaction() as session:
         (row,) = session.scalars(select(Hold))
     assert (row.released_by, row.release_reason) == (TESTER.actor.name, TESTER.reason)
+
+
+def test_somebody_only_claimed_cannot_release_a_hold_of_production(shop: Scenario) -> None:
+    """Whatever their own TEND_ENV says: the hold knows where it was added."""
+    subject = ("userId", USER)
+    holding.add(shop.engine.database, "production", "CASE-1", subject, TESTER, anticipatory=False)
+    with pytest.raises(NotAllowed, match="only claimed"):
+        release(shop)
+    proven = Person(Actor("ann", "token", role=Role.APPROVER), "closed")
+    assert len(holding.release(shop.engine.database, "CASE-1", None, proven)) == 1
 
 
 def test_of_two_holds_on_one_subject_one_is_enough(shop: Scenario) -> None:

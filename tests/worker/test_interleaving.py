@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from policies.models import Policy
 from tests.worker.scenario import TESTER, Scenario, negative_values, old, purge
 from worker import braking, claims, holding
+from worker.identity import DEVELOPMENT
 from worker.tables import OUTCOMES, Run
 
 USERS = ("ann", "ben", "cho")
@@ -106,7 +107,9 @@ class World:
 
     def hold(self, user: str) -> None:
         database = self.shop.engine.database
-        added = holding.add(database, user, ("userId", user), TESTER, anticipatory=False)
+        added = holding.add(
+            database, DEVELOPMENT, user, ("userId", user), TESTER, anticipatory=False
+        )
         assert holding.await_batches(self.shop.engine, added) == []
         self.held.add(user)
 

@@ -45,11 +45,16 @@ def add(
         context.control(settings) as db,
         working.inline_engine(settings, db, person) as engine,
     ):
-        added = [holding.add(db, case, one, person, anticipatory=anticipatory) for one in wanted]
-        at_work = sorted({run for hold in added for run in holding.await_batches(engine, hold)})
+        added = {
+            one: holding.add(db, settings.env, case, one, person, anticipatory=anticipatory)
+            for one in wanted
+        }
+        at_work = sorted(
+            {run for hold in added.values() for run in holding.await_batches(engine, hold)}
+        )
         found = {one: list(holding.matches(engine, one)) for one in wanted}
         if not anticipatory:
-            _must_match(db, case, found, person)
+            _must_match(db, added, found, person)
         document = {**_case(db, case), "matches": _matches(found)}
     _print(settings, document, as_json=as_json)
     if at_work:
@@ -108,12 +113,11 @@ def show(case: Case, as_json: options.Json = False) -> None:
     _print(settings, document, as_json=as_json)
 
 
-def _must_match(db: Database, case: str, found: Found, person: Person) -> None:
+def _must_match(db: Database, added: Mapping[Subject, int], found: Found, person: Person) -> None:
     """Take back a hold that protects nothing anywhere: most likely its value was mistyped."""
     for subject, matches in found.items():
         if all(match.records == 0 for match in matches):
-            taken_back = Person(person.actor, "it matched nothing")
-            holding.release(db, case, subject, taken_back)
+            holding.take_back(db, added[subject], person)
             raise HoldMatchesNothing(
                 f"No record and no archive belongs to this {subject[0]}; the hold was taken back. "
                 "Correct --subject, or say --anticipatory if its records are still to come."
