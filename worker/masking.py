@@ -12,7 +12,7 @@ from uuid import UUID
 from bson import Decimal128, ObjectId
 
 EMAIL = re.compile(
-    r"[^\s@<>()\[\],;:\"]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_][\w-]{1,62}", re.UNICODE
+    r"[^\s@<>()\[\],;:\"]{1,64}@(?:[\w-]{1,63}\.){1,126}[^\W\d_][\w-]{1,62}", re.UNICODE
 )
 _IPV4 = re.compile(r"(?<![\d.])(\d{1,3})\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\d|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")

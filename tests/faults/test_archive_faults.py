@@ -89,18 +89,18 @@ def test_a_damaged_archive_fails_an_undo_at_once_until_its_original_is_back(
     worked_off(scenario, run_id)
     after = scenario.contents("salesData")
     (chunk,) = scenario.chunks(run_id)
-    first = archive / chunk.archives[0]["name"]
-    original = first.read_bytes()
+    latest = archive / chunk.archives[-1]["name"]  # an undo begins with it
+    original = latest.read_bytes()
     do, sentence = DAMAGE[damage]
-    do(first)
+    do(latest)
     operations.undo(scenario.engine.database, run_id, TESTER, inline=False)
     run = look(scenario, run_id)
     assert (run.state, run.phase) == ("failed", "undo")
     assert run.error is not None
-    assert f"Archive object {chunk.archives[0]['name']} {sentence}" in run.error
+    assert f"Archive object {chunk.archives[-1]['name']} {sentence}" in run.error
     assert "bring its original back from a copy of the archive store" in run.error
     assert scenario.contents("salesData") == after
-    first.write_bytes(original)
+    latest.write_bytes(original)
     assert scenario.resume(run).state == "undone"
     assert scenario.contents("salesData") == before
     assert verify(scenario.engine.database).findings == []

@@ -20,6 +20,7 @@ from sqlalchemy import update
 
 import policies
 from demo.servers import Mongo
+from tests.worker import accounts
 from tests.worker.audit.history import POLICY, wanted
 from tests.worker.cli.conftest import logging_as_it_was  # noqa: F401 - a fixture
 from worker import migrate, queue, runs
@@ -87,6 +88,7 @@ def settings(
     for collection, names in INDEXES.items():
         for name in names:
             mongo_database[collection].create_index(name)
+    accounts.prepare(mongo_database)
     return Settings(
         database_url=SecretStr(sqlite_url),
         redis_url=SecretStr(redis_url),

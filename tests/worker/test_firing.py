@@ -15,7 +15,7 @@ from worker.database import Database
 from worker.firing import fire_due
 from worker.slots import due_slots
 from worker.states import State
-from worker.tables import Doorbell, Entry, Run, ScheduleCursor, Switch
+from worker.tables import Doorbell, Entry, Run, RunCollection, ScheduleCursor, Switch
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -210,7 +210,7 @@ def test_jitter_delays_the_start_alike_for_every_scheduler_and_never_the_slot(
     fired = fire(control, policy, NOON, NOON + 6 * HOUR)
     with control.transaction() as session:
         due = {bell.run_id: bell.due_at for bell in session.scalars(select(Doorbell))}
-        for table in (Doorbell, Entry, Run):
+        for table in (Doorbell, Entry, RunCollection, Run):
             session.execute(delete(table))
         session.execute(update(ScheduleCursor).values(through=NOON))
     again = fire(control, policy, NOON + 6 * HOUR)

@@ -13,7 +13,7 @@ from tests.worker.between_batches import in_the_second_batch
 from tests.worker.scenario import TESTER, Scenario, negative_values, old, policy_text, purge
 from worker import claims, holding, objects, undoing
 from worker.errors import FenceLost, HoldUndeclared, NotAllowed, UsageError
-from worker.identity import DEVELOPMENT, Actor, Role
+from worker.identity import DEVELOPMENT, Actor
 from worker.operations import Person
 from worker.registry import frozen_policy
 from worker.tables import Entry, Hold, Run
@@ -168,10 +168,10 @@ def test_somebody_only_claimed_cannot_release_a_hold_of_production(shop: Scenari
     """Whatever their own TEND_ENV says: the hold knows where it was added."""
     subject = ("userId", USER)
     holding.add(shop.engine.database, "production", "CASE-1", subject, TESTER, anticipatory=False)
+    claimed = Person(Actor("ann@here", "claimed"), "closed")
     with pytest.raises(NotAllowed, match="only claimed"):
-        release(shop)
-    proven = Person(Actor("ann", "token", role=Role.APPROVER), "closed")
-    assert len(holding.release(shop.engine.database, "CASE-1", None, proven)) == 1
+        holding.release(shop.engine.database, "CASE-1", None, claimed)
+    assert len(holding.release(shop.engine.database, "CASE-1", None, TESTER)) == 1
 
 
 def test_of_two_holds_on_one_subject_one_is_enough(shop: Scenario) -> None:

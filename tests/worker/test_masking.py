@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.masking import contains_email, mask
@@ -107,6 +107,7 @@ def test_every_masked_value_is_plain_json(field: str, value: Any) -> None:
 
 
 @given(st.emails())
+@example("0@A.A.A.A.A.A.A.A.A.COM")
 def test_no_address_survives_in_any_field(address: str) -> None:
     assert address not in mask("note", f"write to {address} today")
 

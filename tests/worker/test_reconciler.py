@@ -146,7 +146,7 @@ def test_an_archive_past_its_time_is_rung_for_until_its_key_is_destroyed(
         ({"state": "stopped", "attempt": 1}, 0),
         ({"state": "done", "attempt": 1}, 0),
         ({"state": "pending", "attempt": 0}, 0),
-        ({"state": "claimed", "attempt": 1, "direction": "undo"}, 0),
+        ({"state": "claimed", "attempt": 1, "direction": "undo"}, 1),
     ],
 )
 def test_a_cancelled_run_is_rung_for_until_the_fences_of_its_chunks_are_closed(

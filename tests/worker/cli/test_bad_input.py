@@ -29,7 +29,7 @@ def complains(ended: Ended, code: int, *words: str) -> None:
     [
         ("run sales-retention", "Missing option '--reason'; see `tend run --help`."),
         ("apply r-1 --inline", "Missing option '--reason'"),
-        ("undo r-1", "Missing option '--reason'"),
+        ("undo r-1", "--reason is empty"),
         ("cancel r-1", "Missing option '--reason'"),
         ("approve r-1", "Missing option '--reason'"),
         ("reject r-1", "Missing option '--reason'"),
