@@ -19,6 +19,7 @@ from pymongo import MongoClient
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import OperationFailure
 
+from benchmarks.memory import largest_of
 from benchmarks.rounds import ratios, told
 from demo.servers import mongod, valkey
 from policies.models import Guards, Policy
@@ -171,7 +172,7 @@ def _tend(bench: Bench, figures: Figures) -> int:
     relay.relay(bench.control, lambda run: queue.ring(broker, run), datetime.now(UTC))
     broker.close()
     while (run := _run(bench.control, run_id)).state in {State.QUEUED, State.PLANNING}:
-        figures.largest_worker = max(figures.largest_worker, _largest(bench.worker))
+        figures.largest_worker = max(figures.largest_worker, largest_of(bench.worker))
         time.sleep(POLL_SECONDS)
     if run.state != State.PLANNED or run.preview is None:
         raise SystemExit(f"r-{run_id} ended as {run.state}: {run.error or run.refusal}")
@@ -182,17 +183,6 @@ def _tend(bench: Bench, figures: Figures) -> int:
 def _run(control: Database, run_id: int) -> Run:
     with control.transaction() as session:
         return runs.get(session, run_id)
-
-
-def _largest(supervisor: psutil.Process) -> int:
-    """Resident bytes of the largest process below the supervisor."""
-    sizes = [0]
-    for process in supervisor.children(recursive=True):
-        try:
-            sizes.append(process.memory_info().rss)
-        except psutil.NoSuchProcess:
-            continue
-    return max(sizes)
 
 
 def _print(figures: Figures, orphans: int) -> None:

@@ -20,6 +20,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from sqlalchemy import select
 
+from benchmarks.memory import largest_of
 from benchmarks.rounds import ratios, told
 from demo import dataset
 from demo.servers import mongod, valkey
@@ -153,7 +154,7 @@ def _tend(bench: Bench, _due: dict[str, Any], figures: Figures) -> None:
     operations.apply(database, run_id, bench.policy, person, inline=False)
     ring(bench)
     while state_of(database, run_id) in UNFINISHED:
-        figures.largest_worker = max(figures.largest_worker, _largest(bench.supervisor))
+        figures.largest_worker = max(figures.largest_worker, largest_of(bench.supervisor))
         time.sleep(POLL_SECONDS)
     if state_of(database, run_id) != State.SUCCEEDED:
         raise SystemExit(f"r-{run_id} ended as {state_of(database, run_id)}")
@@ -178,17 +179,6 @@ def seconds_of(database: Database, run_id: int) -> float:
             for entry in session.scalars(select(Entry).where(Entry.run_id == run_id))
         }
     return (moments["run_verifying"] - moments["run_applying"]).total_seconds()
-
-
-def _largest(supervisor: psutil.Process) -> int:
-    """Resident bytes of the largest process below the supervisor."""
-    sizes = [0]
-    for process in supervisor.children(recursive=True):
-        try:
-            sizes.append(process.memory_info().rss)
-        except psutil.NoSuchProcess:
-            continue
-    return max(sizes)
 
 
 def restore(bench: Bench, removed: list[RawBSONDocument]) -> None:
