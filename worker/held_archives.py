@@ -20,8 +20,7 @@ Subject = tuple[str, str]
 
 def is_kept(engine: Engine, run: Run) -> bool:
     """Whether a run's archive has a record that a hold protects at this moment."""
-    with engine.database.transaction() as session:
-        wanted = frozenset(holds.standing(session).subjects)
+    wanted = frozenset(holds.now(engine.database).subjects)
     try:
         return bool(wanted) and any(wanted & found for found in _subjects(engine, run))
     except ArchiveError as error:

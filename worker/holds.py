@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from policies.models import Policy, RecordOptions
 from policies.selectors import Selector
 from policies.subjects import Subjects
-from worker.engine import Engine, Work
+from worker.database import Database
 from worker.errors import HoldUndeclared
 from worker.registry import job_of
 from worker.tables import Chunk, Hold
@@ -70,18 +70,10 @@ def _protected_in(
     return subjects.held(place, stands.subjects)
 
 
-def protected_now(engine: Engine, work: Work) -> Selector | None:
-    """What it must not touch of its collection by the holds that stand at this moment."""
-    with engine.database.transaction() as session:
-        stands = standing(session)
-    return protected(engine.subjects, work.policy, stands)
-
-
-def beside_now(engine: Engine, work: Work) -> dict[str, Selector]:
-    """The same of the other collections that it writes."""
-    with engine.database.transaction() as session:
-        stands = standing(session)
-    return beside(engine.subjects, work.policy, stands)
+def now(db: Database) -> Standing:
+    """The holds that stand at this moment."""
+    with db.transaction() as session:
+        return standing(session)
 
 
 def compiled_without(session: Session, hold_id: int) -> Sequence[Chunk]:

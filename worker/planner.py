@@ -85,9 +85,11 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
     if work.options.quarantines:
         target.check_quarantine(work.options.collection)
     parents = target.parents(work.options.collection, work.selector)
-    held = holds.protected_now(engine, work)
+    stands = holds.now(engine.database)
+    held = holds.protected(engine.subjects, work.policy, stands)
     reader = target.reader(work.options.collection, work.as_of, scan=scan, held=held)
-    context = PlanContext(work.as_of, reader, holds.beside_now(engine, work))
+    held_beside = holds.beside(engine.subjects, work.policy, stands)
+    context = PlanContext(work.as_of, reader, held_beside)
     found = work.job.plan(context, work.policy, work.selector)
     with _lease_kept(engine, run), ThreadPoolExecutor(1) as beside:
         counting = beside.submit(target.population, work.options.collection)

@@ -77,7 +77,7 @@ def preview(engine: Engine, run: Run, picked: Sequence[Picked]) -> Iterator[Reco
     An undo that is asked for now does exactly this, unless somebody writes meanwhile.
     """
     work = thaw(run, engine.keyring)
-    held = holds.protected_now(engine, work)
+    held = holds.protected(engine.subjects, work.policy, holds.now(engine.database))
     judge = engine.target_of_run(run).judge(work.options.collection, work.as_of, held)
     for each in _shares(engine, work.key, run, picked):
         for place in range(len(each.objects)):

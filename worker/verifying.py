@@ -15,6 +15,7 @@ from worker import claims, database, holds, runs
 from worker.claims import LEASE
 from worker.engine import Engine, Work, thaw
 from worker.errors import DeadlineExceeded
+from worker.holds import Standing
 from worker.states import State
 from worker.tables import Chunk, Run
 from worker.targets.base import ArchiveRef, Target
@@ -68,9 +69,10 @@ def _remaining(engine: Engine, work: Work) -> dict[str, Any]:
 
     A total that takes too long to count is `at_least` what can be explained.
     """
-    held = holds.protected_now(engine, work)
+    stands = holds.now(engine.database)
+    held = holds.protected(engine.subjects, work.policy, stands)
     left = {"held": 0, "failed": 0, "changed_since": 0}
-    still = _still_found(engine, work, held)
+    still = _still_found(engine, work, stands, held)
     with engine.database.transaction() as session:
         archives = _with_exceptions(session, work.run.id)
     for ref in archives:
@@ -146,7 +148,7 @@ class _ByPlanning:
         return 0
 
 
-def _still_found(engine: Engine, work: Work, held: Selector | None) -> _Found:
+def _still_found(engine: Engine, work: Work, stands: Standing, held: Selector | None) -> _Found:
     target = engine.target_of(work.options)
     if work.job.is_said_by_selector(work.policy):
         return _BySelector(target, work, held)
@@ -154,7 +156,8 @@ def _still_found(engine: Engine, work: Work, held: Selector | None) -> _Found:
     reader = target.reader(collection, work.as_of, scan=True, held=held, primary=True)
     found: set[bytes] = set()
     ends = time.monotonic() + PLANNING_SECONDS
-    context = PlanContext(work.as_of, reader, holds.beside_now(engine, work))
+    beside = holds.beside(engine.subjects, work.policy, stands)
+    context = PlanContext(work.as_of, reader, beside)
     for item in work.job.plan(context, work.policy, work.selector):
         found.add(identity(item.key))
         if time.monotonic() > ends:

@@ -51,8 +51,8 @@ def retention(
     if policy is None:
         wanted = served(settings, list(report.with_ages((one.policy for one in loaded), now)))
     subjects = load_subjects(settings.policy_directories)
-    with context.control(settings) as database, database.transaction() as session:
-        stands = holds.standing(session)
+    with context.control(settings) as database:
+        stands = holds.now(database)
     with opened_to_look(settings) as targets:
         found = [
             _grouped(targets, each, holds.protected(subjects, each, stands), by, seconds, limit)
