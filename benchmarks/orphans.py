@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -83,6 +84,7 @@ def _bench(folder: Path, users: int, sales: int) -> Iterator[Bench]:
             "TEND_MONGO_URL": mongo.url("ordernimbus"),
             "TEND_ARCHIVE_URL": f"file://{folder}/archive",
             "TEND_KEYS": Fernet.generate_key().decode(),
+            "TEND_AUDIT_KEYS": b64encode(os.urandom(32)).decode(),
             "TEND_ENV": "bench",
         }
         client: MongoClient[dict[str, Any]] = MongoClient(mongo.url("ordernimbus"))

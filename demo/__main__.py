@@ -1,10 +1,12 @@
 """`make demo`: real servers, real retail data; the scheduler fires, two workers repair."""
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -132,6 +134,7 @@ def _stage(console: Console, folder: Path) -> Iterator[Stage]:
             "TEND_MONGO_URL": mongo.url("ordernimbus"),
             "TEND_ARCHIVE_URL": f"file://{folder}/archive",
             "TEND_KEYS": Fernet.generate_key().decode(),
+            "TEND_AUDIT_KEYS": b64encode(os.urandom(32)).decode(),
             "TEND_POLICY_DIR": f"{policies.__path__[0]}:{OVERLAY}",
             "TEND_ENV": "demo",
             "TEND_LOG": "json",

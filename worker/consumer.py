@@ -15,8 +15,9 @@ from dramatiq import Broker, Worker
 from dramatiq.middleware import Middleware
 
 from policies.errors import TendError
-from worker import bootstrap, database, logs, queue, relay, sentry
+from worker import bootstrap, chores, database, logs, queue, relay, sentry
 from worker.advance import advance
+from worker.audit import keeping
 from worker.engine import Engine
 from worker.heartbeat import Heartbeat
 from worker.settings import Settings
@@ -44,6 +45,7 @@ class Lifecycle(Middleware):
             log.critical("worker cannot begin", why=logs.safe_text(error), exc_info=error)
             raise SystemExit(1) from error  # the broker swallows everything else
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        chores.start(keeping.chores(_settings, self.engine.database), self.engine.draining)
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 - dramatiq's signature
         self.engine.draining.set()

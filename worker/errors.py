@@ -213,3 +213,9 @@ class ClaimLost(TendError):
     """Another attempt owns this chunk now, or the run was ended."""
 
     code = "claim_lost"
+
+
+class LogAltered(TendError):
+    """The audit log is not the one that was signed."""
+
+    code = "log_altered"

@@ -6,6 +6,7 @@ Destroying a run's wrapped key destroys the last copy of what that run archived.
 import hmac
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -67,9 +68,9 @@ class Keyring:
         """The keyring of this installation; in development it is made on first use."""
         if settings.keys is not None or settings.env != "development":
             return cls(settings.need("keys"))
-        path = _development_file()
+        path = development_file("keys")
         try:
-            return cls(_made_once(path))
+            return cls(made_once(path, Fernet.generate_key))
         except OSError as error:
             raise SettingError(
                 f"The development keys cannot be kept in {path} ({error.strerror}); "
@@ -95,14 +96,15 @@ class Keyring:
             ) from error
 
 
-def _development_file() -> Path:
+def development_file(kind: str) -> Path:
+    """Where an installation without settings keeps keys of this kind."""
     state = Path(os.environ.get("XDG_STATE_HOME", ""))
     if not state.is_absolute():
         state = Path.home() / ".local" / "state"
-    return state / "tend" / "development.keys"
+    return state / "tend" / f"development.{kind}"
 
 
-def _made_once(path: Path) -> str:
+def made_once(path: Path, generate: Callable[[], bytes]) -> str:
     """The file's keys, made if absent.
 
     A name that appears together with its content lets racing processes agree: whoever links
@@ -113,7 +115,7 @@ def _made_once(path: Path) -> str:
         descriptor, draft = tempfile.mkstemp(dir=path.parent)  # O_EXCL, mode 0600
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(Fernet.generate_key())
+                file.write(generate())
                 file.flush()
                 os.fsync(descriptor)
             path.hardlink_to(draft)

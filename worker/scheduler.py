@@ -3,16 +3,16 @@
 import logging
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from types import FrameType
 
 import structlog
 from apscheduler.schedulers.blocking import BlockingScheduler
 
-from policies.errors import TendError
 from policies.models import Policy
-from worker import database, logs
+from worker import database
+from worker.chores import Chore
 from worker.database import Database
 from worker.firing import fire_due
 from worker.heartbeat import Heartbeat
@@ -31,6 +31,7 @@ def run(
     environment: str,
     ring: Callable[[int], None],
     reconcile: Callable[[], object],
+    chores: Iterable[Chore] = (),
 ) -> None:
     """Tick and reconcile until SIGTERM or SIGINT; exits 1 should the loop end by itself."""
     stop = _Stop()
@@ -46,13 +47,9 @@ def run(
         timezone=UTC,
         job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
     )
-    for name, work, seconds in (
-        ("tick", tick, TICK_SECONDS),
-        ("reconcile", reconcile, RECONCILE_SECONDS),
-    ):
-        scheduler.add_job(
-            _Steady(name, work), "interval", seconds=seconds, next_run_time=datetime.now(UTC)
-        )
+    own = (Chore("tick", tick, TICK_SECONDS), Chore("reconcile", reconcile, RECONCILE_SECONDS))
+    for chore in (*own, *chores):
+        scheduler.add_job(chore, "interval", seconds=chore.seconds, next_run_time=datetime.now(UTC))
     loop = threading.Thread(target=scheduler.start, name="scheduler", daemon=True)
     loop.start()
     while loop.is_alive() and not (stop.asked and scheduler.running):
@@ -79,29 +76,6 @@ class _Stop:
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         self.asked = True
         signal.signal(number, signal.SIG_DFL)
-
-
-class _Steady:
-    """Work that goes on after an error; the same trouble is logged once, and its end too."""
-
-    def __init__(self, name: str, work: Callable[[], object]) -> None:
-        self._name = name
-        self._work = work
-        self._trouble: str | None = None
-
-    def __call__(self) -> None:
-        try:
-            self._work()
-        except Exception as error:
-            why = logs.safe_text(error)
-            if why != self._trouble:
-                unexpected = not isinstance(error, TendError)
-                log.exception(f"{self._name} failed", why=why, exc_info=unexpected)
-            self._trouble = why
-        else:
-            if self._trouble is not None:
-                log.info(f"{self._name} works again")
-            self._trouble = None
 
 
 def _now(db: Database) -> datetime:

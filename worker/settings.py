@@ -6,6 +6,7 @@ A value never appears in an error: it may hold a password.
 import difflib
 import os
 import re
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ from worker.errors import SettingError
 NEW_KEY = (
     "python -c 'from cryptography.fernet import Fernet as F; print(F.generate_key().decode())'"
 )
+NEW_AUDIT_KEY = "openssl rand -base64 32"
+ED25519_SEED_BYTES = 32
 
 TOKEN = re.compile(r"tend_(\d{1,18})_([0-9a-f]{64})")
 """A token: the number of its row, and 256 random bits."""
@@ -90,6 +93,17 @@ def _keys(secret: SecretStr) -> SecretStr:
             Fernet(key.strip())
         except ValueError:
             raise ValueError(f"holds no Fernet key at position {position}") from None
+    return secret
+
+
+def _audit_keys(secret: SecretStr) -> SecretStr:
+    for position, key in enumerate(secret.get_secret_value().split(","), start=1):
+        try:
+            seed = b64decode(key.strip(), validate=True)
+        except ValueError:
+            seed = b""
+        if len(seed) != ED25519_SEED_BYTES:
+            raise ValueError(f"holds no 32 bytes in base64 at position {position}")
     return secret
 
 
@@ -178,6 +192,12 @@ class Settings(BaseSettings):
         description="comma-separated Fernet keys, of which the first seals and all open",
         examples=[f"the output of: {NEW_KEY}"],
     )
+    audit_keys: Annotated[SecretStr, AfterValidator(_audit_keys)] | None = Field(
+        default=None,
+        description="comma-separated signing keys of the audit log, of which the first signs and "
+        "all verify",
+        examples=[f"the output of: {NEW_AUDIT_KEY}"],
+    )
     policy_dir: Annotated[str, AfterValidator(_folders)] = Field(
         default=policies.__path__[0],
         description=f"the folders with policy files, separated by '{os.pathsep}'",
@@ -208,8 +228,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if self.env == "production" and self.keys is None:
-            raise ValueError(f"{not_set('keys')[:-1]}; TEND_ENV=production requires it.")
+        for name in ("keys", "audit_keys"):
+            if self.env == "production" and getattr(self, name) is None:
+                raise ValueError(f"{not_set(name)[:-1]}; TEND_ENV=production requires it.")
         for kind, url, read_url, database in (
             ("MONGO", self.mongo_url, self.mongo_read_url, mongo_database),
             ("SQL", self.sql_url, self.sql_read_url, sql_database),
@@ -237,7 +258,15 @@ class Settings(BaseSettings):
 
     def need(
         self,
-        name: Literal["database_url", "redis_url", "mongo_url", "sql_url", "archive_url", "keys"],
+        name: Literal[
+            "database_url",
+            "redis_url",
+            "mongo_url",
+            "sql_url",
+            "archive_url",
+            "keys",
+            "audit_keys",
+        ],
     ) -> str:
         """The setting's value. Raises `SettingError`, which says what to put there, if unset."""
         secret: SecretStr | None = getattr(self, name)

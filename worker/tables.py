@@ -18,7 +18,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
 from worker.states import State
@@ -202,7 +202,7 @@ class Entry(Table):
     """An audit entry; `body` is the canonical text that `leaf_hash` is taken of."""
 
     __tablename__ = "entries"
-    __table_args__ = (Index("ix_entries_run_id", "run_id"), {"sqlite_autoincrement": True})
+    __table_args__ = (Index("ix_entries_run_id", "run_id", "id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]
@@ -212,6 +212,54 @@ class Entry(Table):
     actor: Mapped[str]
     body: Mapped[bytes]
     leaf_hash: Mapped[str] = mapped_column(String(64))
+
+
+class Unsequenced(Table):
+    """An entry that has no position yet: written with it, removed by the sequencer."""
+
+    __tablename__ = "unsequenced_entries"
+
+    entry_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    entry: Mapped[Entry] = relationship(
+        primaryjoin="foreign(Unsequenced.entry_id) == Entry.id", lazy="raise"
+    )
+
+
+class Position(Table):
+    """Where an entry stands in the Merkle log: from 0, without gaps, and never changed."""
+
+    __tablename__ = "entry_positions"
+
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    entry_id: Mapped[int] = mapped_column(unique=True)
+    leaf_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+
+
+class Subtree(Table):
+    """The root of a complete subtree of the Merkle log, so that a proof need not read it all.
+
+    Level 8 is over 256 entries, 16 over 65,536; other levels are computed from these.
+    """
+
+    __tablename__ = "log_subtrees"
+
+    level: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+
+
+class Checkpoint(Table):
+    """A signed root over the first `size` entries; `note` is what was signed, the rest repeats."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (Index("ix_checkpoints_size", "size"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    origin: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int]
+    root: Mapped[bytes] = mapped_column(LargeBinary(32))
+    at: Mapped[datetime]
+    note: Mapped[str]
 
 
 class Switch(Table):

@@ -20,6 +20,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("policy", name=op.f("pk_brakes")),
     )
     op.create_table(
+        "checkpoints",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("origin", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_checkpoints")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("checkpoints", schema=None) as batch_op:
+        batch_op.create_index("ix_checkpoints_size", ["size"], unique=False)
+
+    op.create_table(
         "entries",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -33,8 +47,16 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("entries", schema=None) as batch_op:
-        batch_op.create_index("ix_entries_run_id", ["run_id"], unique=False)
+        batch_op.create_index("ix_entries_run_id", ["run_id", "id"], unique=False)
 
+    op.create_table(
+        "entry_positions",
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("entry_id", sa.Integer(), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_entry_positions")),
+        sa.UniqueConstraint("entry_id", name=op.f("uq_entry_positions_entry_id")),
+    )
     op.create_table(
         "holds",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -62,6 +84,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("released_at IS NULL"),
         )
 
+    op.create_table(
+        "log_subtrees",
+        sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("level", "place", name=op.f("pk_log_subtrees")),
+    )
     op.create_table(
         "processes",
         sa.Column("id", sa.String(), nullable=False),
@@ -169,6 +198,11 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "unsequenced_entries",
+        sa.Column("entry_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_unsequenced_entries")),
+    )
+    op.create_table(
         "chunks",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("direction", sa.String(length=8), nullable=False),
@@ -235,6 +269,7 @@ def downgrade() -> None:
 
     op.drop_table("doorbells")
     op.drop_table("chunks")
+    op.drop_table("unsequenced_entries")
     op.drop_table("tokens")
     op.drop_table("switches")
     op.drop_table("schedule_cursors")
@@ -244,6 +279,7 @@ def downgrade() -> None:
 
     op.drop_table("runs")
     op.drop_table("processes")
+    op.drop_table("log_subtrees")
     with op.batch_alter_table("holds", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_holds_standing",
@@ -252,8 +288,13 @@ def downgrade() -> None:
         )
 
     op.drop_table("holds")
+    op.drop_table("entry_positions")
     with op.batch_alter_table("entries", schema=None) as batch_op:
         batch_op.drop_index("ix_entries_run_id")
 
     op.drop_table("entries")
+    with op.batch_alter_table("checkpoints", schema=None) as batch_op:
+        batch_op.drop_index("ix_checkpoints_size")
+
+    op.drop_table("checkpoints")
     op.drop_table("brakes")

@@ -7,6 +7,7 @@ from cryptography.fernet import Fernet
 
 from tests.docs.consoles import People, is_shown, said
 from tests.docs.pages import PAGES, blocks, section
+from tests.worker.audit import keeping
 from tests.worker.cli.conftest import Tend, ago, bare, logging_as_it_was, tend, unmigrated
 from worker.anomaly import usual
 
@@ -20,6 +21,7 @@ def shop(tend: Tend) -> Tend:
     tend.setting("TEND_ENV", "production")
     tend.setting("TEND_LOG", "console")
     tend.setting("TEND_KEYS", Fernet.generate_key().decode())
+    tend.setting("TEND_AUDIT_KEYS", keeping.KEY)
     (policy,) = blocks(PAGE, "yaml")
     (tend.overlay / "sales-retention.yaml").write_text(policy + GUARDS)
     tend.shop.salesData.insert_one({"createdAt": ago(1)})

@@ -9,6 +9,7 @@ from cryptography.fernet import Fernet
 
 from tests.docs.consoles import People, is_shown, said
 from tests.docs.pages import PAGES, blocks
+from tests.worker.audit import keeping
 from tests.worker.cli.conftest import SHIPPED, Tend, ago, logging_as_it_was, unmigrated
 
 __all__ = ["logging_as_it_was", "unmigrated"]
@@ -23,6 +24,7 @@ def shop(unmigrated: Tend) -> Tend:
         "TEND_ENV": "production",
         "TEND_LOG": "console",
         "TEND_KEYS": Fernet.generate_key().decode(),
+        "TEND_AUDIT_KEYS": keeping.KEY,
         "TEND_POLICY_DIR": str(SHIPPED),
     }.items():
         unmigrated.setting(name, value)

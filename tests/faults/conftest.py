@@ -7,6 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
+from tests.worker.audit import keeping
 from tests.worker.conftest import scenario
 from worker import migrate
 from worker.database import Database
@@ -45,5 +46,6 @@ def environment(
         "TEND_REDIS_URL": redis_url,
         "TEND_ARCHIVE_URL": f"file://{tmp_path}/archive",
         "TEND_KEYS": keys,
+        "TEND_AUDIT_KEYS": keeping.KEY,
         "TEND_ENV": "test",
     }

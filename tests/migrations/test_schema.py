@@ -52,7 +52,7 @@ def test_ids_on_sqlite_are_never_used_again(sqlite_url: str) -> None:
         created = session.scalars(
             text("select name from sqlite_master where sql like '%AUTOINCREMENT%'")
         ).all()
-    assert sorted(created) == ["entries", "holds", "runs", "tokens"]
+    assert sorted(created) == ["checkpoints", "entries", "holds", "runs", "tokens"]
     database.close()
 
 

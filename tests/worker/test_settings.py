@@ -7,6 +7,7 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr, ValidationError
 
 import policies
+from tests.worker.audit import keeping
 from worker.errors import SettingError
 from worker.settings import VARIABLES, Settings
 
@@ -145,6 +146,9 @@ def test_production_needs_its_keys_before_anything_starts(
     with pytest.raises(SettingError, match=r"^TEND_KEYS is not set: .*; TEND_ENV=production"):
         Settings.load()
     monkeypatch.setenv("TEND_KEYS", Fernet.generate_key().decode())
+    with pytest.raises(SettingError, match=r"^TEND_AUDIT_KEYS is not set: .*; TEND_ENV=production"):
+        Settings.load()
+    monkeypatch.setenv("TEND_AUDIT_KEYS", keeping.KEY)
     assert Settings.load().env == "production"
 
 
@@ -173,6 +177,7 @@ def test_no_secret_shows_when_settings_are_printed(monkeypatch: pytest.MonkeyPat
         "TEND_SQL_READ_URL": f"postgresql://reader:{SECRET}@db/tend",
         "TEND_ARCHIVE_URL": f"ftp://tend:{SECRET}@store/tend",
         "TEND_KEYS": key,
+        "TEND_AUDIT_KEYS": keeping.KEY,
         "TEND_TOKEN": TOKEN,
         "SENTRY_DSN": f"https://{SECRET}@sentry.example/1",
     }.items():
@@ -181,6 +186,7 @@ def test_no_secret_shows_when_settings_are_printed(monkeypatch: pytest.MonkeyPat
     printed = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
     assert SECRET not in printed
     assert key not in printed
+    assert keeping.KEY not in printed
     assert TOKEN not in printed
 
 

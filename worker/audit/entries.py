@@ -1,6 +1,5 @@
 """Audit entries: canonical bytes, a leaf hash, and nothing that names a person's data."""
 
-import hashlib
 import json
 from datetime import datetime
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from worker import database
+from worker.audit import merkle
 from worker.identity import Actor
-from worker.tables import Entry, Run
+from worker.tables import Entry, Run, Unsequenced
 
 
 def canonical(body: dict[str, Any]) -> bytes:
@@ -20,8 +20,8 @@ def canonical(body: dict[str, Any]) -> bytes:
 
 
 def leaf_hash(body: bytes) -> str:
-    """The leaf of RFC 6962, section 2.1: SHA-256 over a zero byte and the entry."""
-    return hashlib.sha256(b"\x00" + body).hexdigest()
+    """The leaf of RFC 6962 as the column holds it, in hex."""
+    return merkle.leaf_hash(body).hex()
 
 
 def append(
@@ -66,7 +66,7 @@ def append(
         body=body,
         leaf_hash=leaf_hash(body),
     )
-    session.add(entry)
+    session.add(Unsequenced(entry=entry))
     return entry
 
 

@@ -9,6 +9,7 @@ import typer
 from worker import bootstrap, logs, queue, reconciler, sentry, supervise
 from worker import migrate as migrations
 from worker import scheduler as scheduling
+from worker.audit import keeping
 from worker.cli import context, options, output
 from worker.cli.output import heading
 from worker.database import Database
@@ -54,6 +55,7 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
             settings.env,
             ring=partial(queue.ring, broker),
             reconcile=partial(reconciler.reconcile, database),
+            chores=keeping.chores(settings, database),
         )
 
 

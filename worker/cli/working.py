@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import update
 
 from worker import advance, bootstrap, database, operations, queue, relay
+from worker.audit import keeping
 from worker.cli import context, output
 from worker.cli.progress import Display, Glance, glance
 from worker.database import Database
@@ -39,6 +40,7 @@ def inline_engine(settings: Settings, db: Database, person: Person) -> Iterator[
         yield engine
     finally:
         engine.close()
+        keeping.keep_once(settings, db)
 
 
 def drive(engine: Engine, run_id: int, *, scan: bool = False) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from cryptography.fernet import Fernet
 
+from tests.worker.audit import keeping
 from tests.worker.cli.conftest import AMPLE, Ended, Tend
 
 REASON = ("--reason", "CASE-21")
@@ -38,6 +39,7 @@ def team(tend: Tend) -> Team:
     """In production, where a claimed identity does not do."""
     tend.setting("TEND_ENV", "production")
     tend.setting("TEND_KEYS", Fernet.generate_key().decode())
+    tend.setting("TEND_AUDIT_KEYS", keeping.KEY)
     tend.setting("TEND_LOG", "console")
     tend.old_sales(30)
     tend.policy("sales-retention", AMPLE + "approval: required\n")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.worker.audit import keeping
 from tests.worker.cli.conftest import Tend, ago
 
 USER = "66f0c1d2e3a4b5c6d7e8f901"
@@ -93,6 +94,7 @@ def test_releasing_takes_a_token_outside_of_development(shop: Tend) -> None:
     shop.json("hold", "add", "CASE-7", *SUBJECT, *WHY)
     keys = "aWYgeW91IGNhbiByZWFkIHRoaXMsIGl0IGlzIGEgdGU="
     shop.setting("TEND_KEYS", keys)
+    shop.setting("TEND_AUDIT_KEYS", keeping.KEY)
     shop.setting("TEND_ENV", "production")
     refused = shop("hold", "release", "CASE-7", "--reason", "closed")
     assert refused.code == 1
