@@ -32,6 +32,8 @@ NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 TESTER = Person(Actor("tester", "token", account="tester@here"), "a test")
 ANOTHER = Person(Actor("another", "token", account="another@there"), "a second pair of eyes")
 AMPLE = {"max_records": 1_000_000, "max_percent": 100}
+PATIENCE = 300.0
+"""Seconds of one `advance`: on a slow machine a shift of ten does not see a run to its end."""
 
 
 @dataclass
@@ -64,7 +66,7 @@ class Scenario:
         )
 
     def advance(self, run_id: int) -> Run:
-        advance.advance(self.engine, run_id)
+        advance.advance(self.engine, run_id, seconds=PATIENCE)
         return self.run(run_id)
 
     def run_through(self, policy: Policy, **narrowing: Any) -> Run:

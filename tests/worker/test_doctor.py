@@ -222,7 +222,9 @@ def test_a_process_that_fell_silent_has_failed_and_one_that_never_ran_is_a_warni
         session.execute(update(Process).where(Process.kind == "worker").values(seen_at=past))
     status, says = only(settings, "worker")
     assert status == "failed"
-    assert re.search(r"The last sign of life of a worker is 9\d s old", says)
+    told = re.search(r"The last sign of life of a worker is (\d+) s old", says)
+    assert told is not None
+    assert int(told[1]) >= 95
     with control.transaction() as session:
         session.execute(update(Process).values(kind="worker", seen_at=now(session)))
     assert only(settings, "scheduler") == (
