@@ -9,7 +9,7 @@ from worker.database import Database
 from worker.errors import UsageError
 from worker.indexes.wanted import Wanted
 from worker.operations import Person
-from worker.targets.mongo_indexes import Index, MongoIndexes
+from worker.targets.indexes import Index, Indexes
 
 
 class IndexBusy(TendError):
@@ -34,20 +34,38 @@ def must_be_free(each: Wanted, existing: Mapping[str, Sequence[Index]]) -> None:
                     "are a load that an application feels."
                 )
     if each.collection not in existing:
-        raise UsageError(f"there is no collection {each.collection} to create an index of.")
+        what = "table" if each.target == "sql" else "collection"
+        raise UsageError(f"there is no {what} {each.collection} to create an index of.")
     found = serving(each, existing)
     if found is not None:
         raise IndexBusy(f"{each.name} is there already, as {found.name}.")
 
 
+def left_invalid(each: Wanted, existing: Mapping[str, Sequence[Index]]) -> list[str]:
+    """The names of what earlier builds of this index left when they failed."""
+    found = existing.get(each.collection, ())
+    return [index.name for index in found if index.is_invalid and index.fields == each.fields]
+
+
 def create(
-    db: Database, indexes: MongoIndexes, each: Wanted, estimated: int, person: Person
+    db: Database,
+    indexes: Indexes,
+    each: Wanted,
+    estimated: int,
+    person: Person,
+    invalid: Sequence[str] = (),
 ) -> str:
-    """Build the index and return its name in the database; both ends have their entry."""
-    named = {"index": f"mongo/{each.name}"}
+    """Build the index and return its name in the database; both ends have their entry.
+
+    What earlier builds left `invalid` is dropped first.
+    """
+    named = {"index": each.name}
     asked = {**named, "reason": person.reason, "estimated_bytes": estimated}
-    _record(db, person, "index_requested", asked)
+    dropping = {"dropping": list(invalid)} if invalid else {}
+    _record(db, person, "index_requested", {**asked, **dropping})
     try:
+        for name in invalid:
+            indexes.drop_invalid(each.collection, name)
         name = indexes.create(each.collection, each.fields)
     except TendError as error:
         _record(db, person, "index_failed", {**named, "code": error.code})

@@ -1,6 +1,6 @@
 """The indexes that policies need, read from them, and those recommended to the application."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -15,7 +15,7 @@ _KEY = "_id"
 
 @dataclass(frozen=True)
 class Wanted:
-    """One index, and who wants it why."""
+    """One index of a target, and who wants it why."""
 
     collection: str
     fields: tuple[str, ...]
@@ -23,10 +23,16 @@ class Wanted:
     """Policies that refuse to plan without it."""
     because: str | None = None
     """Why it is recommended, needed or not."""
+    target: str = "mongo"
+
+    @property
+    def short(self) -> str:
+        """Its name where there is only one target that has it."""
+        return f"{self.collection}.{','.join(self.fields)}"
 
     @property
     def name(self) -> str:
-        return f"{self.collection}.{','.join(self.fields)}"
+        return f"{self.target}/{self.short}"
 
 
 RECOMMENDED = (
@@ -40,18 +46,24 @@ RECOMMENDED = (
     Wanted("forecasts", ("storeId",), because="a store's forecasts are read together"),
     Wanted("loginevents", ("timestamp",), because="failed logins are counted over some minutes"),
     Wanted("ipblacklists", ("ipAddress",), because="a login asks whether its address is blocked"),
+    Wanted(
+        "products",
+        ("store_id", "external_id"),
+        because="a sync looks a product up by its store and that store's own id",
+        target="sql",
+    ),
 )
-"""By the fields of OrderNimbus' collections that its own requests ask by; see docs/looking.md."""
+"""By the fields that the applications' own requests ask by; see docs/looking.md."""
 
 
-def wanted(policies: Iterable[Policy]) -> list[Wanted]:
-    """What the policies on MongoDB need, then what else is recommended; each index once."""
+def wanted(policies: Iterable[Policy], targets: Container[str]) -> list[Wanted]:
+    """What the policies on these targets need, then what else is recommended; each index once."""
     found: dict[str, Wanted] = {}
     for policy in policies:
-        for each in needs(policy) if kind_of(policy) == "mongo" else ():
+        for each in needs(policy) if kind_of(policy) in targets else ():
             known = found.get(each.name, each)
             found[each.name] = replace(known, needed_by=(*known.needed_by, policy.name))
-    for each in RECOMMENDED:
+    for each in (each for each in RECOMMENDED if each.target in targets):
         known = found.get(each.name, each)
         found[each.name] = replace(known, because=each.because)
     return sorted(found.values(), key=lambda each: (not each.needed_by, each.name))
@@ -59,7 +71,8 @@ def wanted(policies: Iterable[Policy]) -> list[Wanted]:
 
 def needs(policy: Policy) -> Iterator[Wanted]:
     """The indexes that `tend doctor` asks for before the policy may plan."""
-    collection = cast(RecordOptions, policy.options).collection
+    options = cast(RecordOptions, policy.options)
+    collection, target = options.collection, options.target
     job = job_of(policy)
     selector = job.selector(policy)
     parent = parent_of(selector)
@@ -70,14 +83,16 @@ def needs(policy: Policy) -> Iterator[Wanted]:
         pairs = [(collection, field) for field in fields]
     else:
         pairs = [(collection, parent.field), (parent.parent, parent.key)]
-    yield from (Wanted(name, (field,)) for name, field in pairs if field != _KEY)
+    for name, field in pairs:
+        if field != _KEY:
+            yield Wanted(name, (field,), target=target)
     relations = job.relations(policy)
     dated = {(one.collection, one.key) for one in relations if one.dated}
     for one in relations:
         if one.dated is not None:
-            yield Wanted(one.collection, (one.key, one.dated))
+            yield Wanted(one.collection, (one.key, one.dated), target=target)
         elif (one.collection, one.key) not in dated:
-            yield Wanted(one.collection, (one.key,))
+            yield Wanted(one.collection, (one.key,), target=target)
 
 
 def _first_field(selector: Selector) -> str:

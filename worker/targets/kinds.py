@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 import structlog
+from pydantic import SecretStr
 
 from policies.models import Policy, RecordOptions
 from worker.errors import SettingError
@@ -39,10 +40,12 @@ class TargetKind:
 
     def open_to_look(self, settings: Settings) -> Target:
         """For questions alone: everything goes by the user who cannot write, if there is one."""
-        read_url = getattr(settings, self.read_url)
-        return self.connect(
-            read_url.get_secret_value() if read_url else settings.need(self.url), None
-        )
+        return self.connect(self.url_to_look(settings), None)
+
+    def url_to_look(self, settings: Settings) -> str:
+        """Of the user who cannot write, if there is one."""
+        read_url: SecretStr | None = getattr(settings, self.read_url)
+        return read_url.get_secret_value() if read_url else settings.need(self.url)
 
     @property
     def unset(self) -> str:

@@ -1,7 +1,6 @@
 """The indexes of a MongoDB database: which there are, how large, and making one more."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import bson
@@ -9,6 +8,7 @@ import pymongo
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
+from worker.targets.indexes import Index
 from worker.targets.mongo_errors import UNAUTHORIZED, translated
 
 Document = Mapping[str, Any]
@@ -20,23 +20,10 @@ _OVERHEAD = 4
 _TEXT_HEADER = 5
 
 
-@dataclass(frozen=True)
-class Index:
-    """An index as it stands; one that is being built has no size yet."""
-
-    name: str
-    fields: tuple[str, ...]
-    size: int | None
-    is_whole: bool
-    """False for one that leaves records out, or that the planner may not use."""
-    is_building: bool
-
-    def serves(self, fields: Sequence[str]) -> bool:
-        return self.is_whole and self.fields[: len(fields)] == tuple(fields)
-
-
 class MongoIndexes:
     """One MongoDB database, for its indexes alone; used as a context manager."""
+
+    goes_on = True
 
     def __init__(self, url: str) -> None:
         with translated("MongoDB"):
@@ -53,14 +40,12 @@ class MongoIndexes:
         self._client.close()
 
     def existing(self) -> dict[str, list[Index]]:
-        """Every index by collection, of those that this user may look at."""
         with translated(self._where), pymongo.timeout(SECONDS):
             names = self._database.list_collection_names(filter={"type": "collection"})
             ours = {name: self._of(name) for name in names if not name.startswith("system.")}
             return {name: indexes for name, indexes in ours.items() if indexes is not None}
 
     def estimate(self, collection: str, fields: Sequence[str]) -> int:
-        """About how many bytes the index will take, by a sample of what it will hold."""
         with translated(self._where), pymongo.timeout(SECONDS):
             records = int(self._stats(collection).get("count", 0))
             sample = list(
@@ -72,15 +57,13 @@ class MongoIndexes:
         return records * sum(sizes) // len(sizes) if sizes else 0
 
     def create(self, collection: str, fields: Sequence[str]) -> str:
-        """Build the index, which may take hours, and return its name.
-
-        The server goes on with a build whose client is gone.
-        """
         with translated(f"{self._where}, collection {collection}"):
             return self._database[collection].create_index([(field, 1) for field in fields])
 
-    def progress(self, collection: str) -> tuple[int, int] | None:
-        """How far a build is, of how much; None where the server does not tell this user."""
+    def drop_invalid(self, collection: str, name: str) -> None:
+        """MongoDB removes by itself what a failed build left."""
+
+    def progress(self, collection: str) -> str | None:
         building = {"command.createIndexes": collection, "progress": {"$exists": True}}
         try:
             with pymongo.timeout(SECONDS):
@@ -88,7 +71,8 @@ class MongoIndexes:
                     [{"$currentOp": {"allUsers": True}}, {"$match": building}]
                 )
                 for each in running:
-                    return int(each["progress"]["done"]), int(each["progress"]["total"])
+                    done, total = each["progress"]["done"], each["progress"]["total"]
+                    return f"{int(done):,} of {int(total):,} records"
         except OperationFailure:
             return None
         return None

@@ -20,7 +20,8 @@ from worker.targets.base import Archive, BatchRecord, Reading
 from worker.targets.quarantine import Origin
 from worker.targets.sql_batch import TakeAlong
 from worker.targets.sql_catalog import look_up
-from worker.targets.sql_explain import Explain, alternatives, index_command, scans
+from worker.targets.sql_count import count, count_quickly
+from worker.targets.sql_explain import alternatives, index_command, scans
 from worker.targets.sql_fence import SqlFence
 from worker.targets.sql_fences import SqlFences
 from worker.targets.sql_judge import SqlJudge
@@ -38,8 +39,6 @@ POPULATION_SECONDS = 20
 LOOK_SECONDS = 10
 PING_SECONDS = 5
 INDICATOR_SECONDS = 2
-COUNTED = 100_000
-"""Up to here a table is counted at every look; beyond, PostgreSQL estimates."""
 SAMPLE = 50
 
 
@@ -98,13 +97,7 @@ class SqlTarget:
     def population_now(self, collection: str) -> int:
         where = self.where(collection)
         with self._server.reading(where, LOOK_SECONDS, primary=True) as transaction:
-            table = look_up(transaction, where, collection)
-            is_exact = transaction.dialect == "sqlite"
-            counted = _count(transaction, table, None if is_exact else COUNTED)
-            if is_exact or counted < COUNTED:
-                return counted
-            query = Explain(select(1).select_from(table.source))
-            return int(transaction.execute(query).scalar_one()[0]["Plan"]["Plan Rows"])
+            return count_quickly(transaction, look_up(transaction, where, collection))
 
     def average_size(self, collection: str) -> int:
         """Bytes of a record, by a small sample; 0 for an empty table."""
@@ -210,7 +203,7 @@ class SqlTarget:
     def _count_all(self, collection: str, seconds: float, enough: int | None = None) -> int:
         where = self.where(collection)
         with self._server.reading(where, seconds, primary=False) as transaction:
-            return _count(transaction, look_up(transaction, where, collection), enough)
+            return count(transaction, look_up(transaction, where, collection), enough)
 
 
 class SqlReader:
@@ -281,8 +274,3 @@ def require_index(
         f"{table.where} has no index for this selector; create it with {commands} or look with "
         "`tend plan --scan`."
     )
-
-
-def _count(transaction: Transaction, table: SqlTable, enough: int | None) -> int:
-    some = select(1).select_from(table.source).limit(enough).subquery()
-    return int(transaction.execute(select(func.count()).select_from(some)).scalar_one())

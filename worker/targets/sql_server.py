@@ -131,6 +131,15 @@ class SqlServer:
             yield transaction
             _commit(transaction)
 
+    @contextmanager
+    def alone(self, where: str) -> Iterator[Connection]:
+        """For what PostgreSQL does outside any transaction; the connection ends with it."""
+        with translated(where), self._writes.connect() as connection:
+            try:
+                yield connection.execution_options(isolation_level="AUTOCOMMIT")
+            finally:
+                connection.invalidate()
+
 
 def _begin(transaction: Transaction, seconds: float, settings: Mapping[str, str]) -> None:
     if transaction.dialect == "postgresql":
