@@ -17,6 +17,7 @@ from worker.explain import past
 from worker.explain.address import parse
 from worker.explain.explain import Question, places
 from worker.explain.explain import explain as explained
+from worker.explain.store import Store
 from worker.keys import Keyring
 from worker.targets.kinds import KINDS
 
@@ -41,7 +42,7 @@ def explain(
     with context.control(settings) as database:
         address = parse(record, places(policies, database))
         with closing(KINDS[address.target].open_to_look(settings)) as target:
-            store = past.Store(database, archive, keyring)
+            store = Store(database, archive, keyring)
             question = Question(policies, store, target, subjects, system_clock(), seconds)
             document = explained(question, address)
     if as_json:
@@ -157,7 +158,8 @@ def _in_words(each: Document) -> str:
     kept = f"; kept until {moment(each['undo_until'])}" if each["undo_until"] else ""
     outcome = "only planned" if each["outcome"] == "planned" else each["outcome"]
     where = f"{each['run']} of {each['policy']}, {each['state']} {moment(each['at'])}"
-    return f"{where}: {outcome}{wrote}{code}{after}{waits}{kept}"
+    beside = f" with {each['with']}" if each["with"] else ""
+    return f"{where}: {outcome.replace('_', ' ')}{beside}{wrote}{code}{after}{waits}{kept}"
 
 
 def _searched(search: Document) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from policies.errors import TendError
-from worker.explain.past import Store, archive_objects, runs_with_keys
+from worker.explain.store import Store, archive_objects, name_of, runs_with_keys
+from worker.tables import Run
 from worker.targets.base import RecordOutcome
 from worker.targets.mongo_restore import value_at
 
@@ -19,7 +20,7 @@ def keys(
         try:
             found = [
                 record.key
-                for record in _removed(store, number, until)
+                for record in _removed(store, number, place, until)
                 if any(value_at(record.before, field) in values for field in fields)
             ]
         except TendError:
@@ -29,10 +30,14 @@ def keys(
     return []
 
 
-def _removed(store: Store, number: int, until: float) -> Iterator[RecordOutcome]:
-    for key, ref in archive_objects(store, number):
+def _removed(store: Store, number: int, place: str, until: float) -> Iterator[RecordOutcome]:
+    with store.database.transaction() as session:
+        run = session.get_one(Run, number)
+    name = name_of(run, place)
+    for key, ref in archive_objects(store, run):
         if time.monotonic() > until:
             return
         for record in store.archive.read(key, ref):
-            if record.before is not None and record.written is None:
+            is_gone = record.before is not None and record.written is None
+            if is_gone and record.collection == name:
                 yield record

@@ -16,11 +16,12 @@ from worker.errors import IndexMissing
 from worker.explain import buried, past
 from worker.explain.address import Address, kind_of
 from worker.explain.record import Case, judge
+from worker.explain.store import Store
 from worker.logs import safe_text
 from worker.masking import mask
 from worker.registry import job_of
 from worker.switches import next_fire, state_of
-from worker.tables import Hold, Run, Switch
+from worker.tables import Hold, RunCollection, Switch
 from worker.targets.base import Look, Target
 
 Document = dict[str, Any]
@@ -31,7 +32,7 @@ class Question:
     """What explaining needs to know: the policies in effect, where to look, and what now is."""
 
     policies: Sequence[Policy]
-    store: past.Store
+    store: Store
     target: Target
     subjects: Subjects
     now: datetime
@@ -39,10 +40,10 @@ class Question:
 
 
 def places(policies: Iterable[Policy], db: Database) -> set[str]:
-    """Every target and collection that a policy works on, or a run did."""
+    """Every target and collection that a policy writes to, or a run did."""
     with db.transaction() as session:
-        of_runs = session.scalars(select(Run.collection).distinct())
-        return {place for place in [*of_runs, *(each.collection for each in policies)] if place}
+        of_runs = session.scalars(select(RunCollection.collection).distinct()).all()
+    return {*of_runs, *(place for each in policies for place in each.collections)}
 
 
 def explain(question: Question, address: Address) -> Document:

@@ -1,6 +1,7 @@
 """What past runs did to one record, and which plans wait with it: plans first, then archives.
 
-A plan says in which batch a key is, so one archive object is opened for each run that has it.
+A plan says in which batch a key is, so one archive object is opened for each run that has it. Of
+what went with a planned record, the archives alone know.
 """
 
 import time
@@ -9,34 +10,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bson
-from sqlalchemy import func, select
 
 from policies.errors import TendError
 from worker import objects
 from worker.applying import KEYS
-from worker.archive import ArchiveStore
 from worker.audit.entries import stamp
-from worker.database import Database
 from worker.explain.address import kind_of
-from worker.keys import Keyring, RunKey
+from worker.explain.gone_with import children, undone
+from worker.explain.store import Store, chunks, destroyed, name_of, runs_with_keys
+from worker.keys import RunKey
 from worker.logs import safe_text
 from worker.planner import payload_name
 from worker.tables import Chunk, Run
-from worker.targets.base import ArchiveRef, RecordOutcome
+from worker.targets.base import RecordOutcome
 from worker.targets.record_key import same
 from worker.waiting import waiting_for
 
 Document = dict[str, Any]
 SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Store:
-    """Where runs, their keys and their archives are."""
-
-    database: Database
-    archive: ArchiveStore
-    keyring: Keyring
 
 
 @dataclass
@@ -54,65 +45,62 @@ class Past:
 
 
 def search(store: Store, place: str, keys: Sequence[Any], seconds: float = SECONDS) -> Past:
-    """Search every run on this collection that still has its key, newest first, until time is up.
+    """Search every run that wrote here and still has its key, newest first, until time is up.
 
     `place` is target and collection as runs name them; `keys` are what the record may be called.
     """
     until = time.monotonic() + seconds
-    past = Past()
+    past = Past(destroyed=destroyed(store.database, place))
     needles = [needle for key in keys for needle in _needles(key)]
-    numbers, past.destroyed = runs_with_keys(store.database, place), _destroyed(store, place)
+    numbers = runs_with_keys(store.database, place)
     for number in numbers:
         if time.monotonic() > until:
-            past.not_searched = len(numbers) - past.searched
             break
         try:
-            past.found += _in_run(store, number, keys, needles)
+            found, is_whole = _in_run(store, number, place, keys, needles, until)
         except TendError as error:
+            found, is_whole = [], True
             past.unreadable.append(f"r-{number}: {safe_text(error)}")
+        past.found += found
+        if not is_whole:
+            break
         past.searched += 1
         past.oldest_searched = number
+    past.not_searched = len(numbers) - past.searched
     return past
 
 
-def runs_with_keys(db: Database, place: str) -> list[int]:
-    """The runs on this collection whose plan and archive can still be opened, newest first."""
-    with db.transaction() as session:
-        kept = select(Run.id).where(
-            Run.collection == place, Run.digest.is_not(None), Run.key.is_not(None)
-        )
-        return list(session.scalars(kept.order_by(Run.id.desc())))
-
-
-def archive_objects(store: Store, number: int) -> Iterator[tuple[RunKey, ArchiveRef]]:
-    """Every archive object that a run's changes left, with the key that opens it."""
-    with store.database.transaction() as session:
-        run = session.get_one(Run, number)
-    if run.key is None:
-        return
-    key = store.keyring.unwrap(run.key)
-    for chunk in _chunks(store.database, number, "apply"):
-        yield from ((key, ref) for ref in objects.every(chunk))
-
-
-def _destroyed(store: Store, place: str) -> int:
-    with store.database.transaction() as session:
-        gone = select(func.count()).where(
-            Run.collection == place, Run.digest.is_not(None), Run.key.is_(None)
-        )
-        return int(session.scalar(gone) or 0)
-
-
 def _in_run(
-    store: Store, number: int, keys: Sequence[Any], needles: Sequence[bytes]
-) -> Iterator[Document]:
+    store: Store,
+    number: int,
+    place: str,
+    keys: Sequence[Any],
+    needles: Sequence[bytes],
+    until: float,
+) -> tuple[list[Document], bool]:
+    """What the run did to the record, and whether all of it was searched."""
     with store.database.transaction() as session:
         run = session.get_one(Run, number)
         waits = waiting_for(session, run)
     if run.key is None:
-        return  # destroyed since the list was made
+        return [], True  # destroyed since the list was made
     key = store.keyring.unwrap(run.key)
-    for chunk in _chunks(store.database, number, "apply"):
+    if name_of(run, place) is None:
+        found, is_whole = list(_planned(store, run, key, keys, needles)), True
+    else:
+        found, is_whole = children(store, run, key, place, keys, until)
+    told = [
+        {**_of_run(run), "key_type": kind_of(named), "waiting_for": waits, **outcome}
+        for named, outcome in found
+    ]
+    return told, is_whole
+
+
+def _planned(
+    store: Store, run: Run, key: RunKey, keys: Sequence[Any], needles: Sequence[bytes]
+) -> Iterator[tuple[Any, Document]]:
+    """The key of each such record in the run's plan, with what became of it."""
+    for chunk in chunks(store.database, run.id, "apply"):
         if chunk.payload is None:
             continue
         payload = key.open(chunk.payload, payload_name(run, chunk.number))
@@ -120,9 +108,7 @@ def _in_run(
             continue
         for position, planned in enumerate(bson.decode(payload, KEYS)["keys"]):
             if any(same(planned, wanted) for wanted in keys):
-                outcome = _outcome(store, run, key, chunk, position, planned)
-                kind = {"key_type": kind_of(planned), "waiting_for": waits}
-                yield {**_of_run(run), **kind, **outcome}
+                yield planned, _outcome(store, run, key, chunk, position, planned)
 
 
 def _outcome(
@@ -132,15 +118,16 @@ def _outcome(
     found = None
     ref = objects.at(chunk, position)
     if ref is not None:
-        records = store.archive.read(key, ref)
+        records = (one for one in store.archive.read(key, ref) if one.collection is None)
         found = next((record for record in records if same(record.key, planned)), None)
     if found is None:
-        return {"outcome": "planned", "code": None, "wrote": None, "undo": None}
+        return {"outcome": "planned", "code": None, "wrote": None, "undo": None, "with": None}
     return {
         "outcome": _in_a_word(found),
         "code": found.code,
         "wrote": sorted([*(found.written or {}), *found.unset]) or None,
-        "undo": _undone(store, run, key, chunk.number, planned) if found.before else None,
+        "undo": undone(store, run, key, chunk.number, None, planned) if found.before else None,
+        "with": None,
     }
 
 
@@ -149,35 +136,6 @@ def _in_a_word(record: RecordOutcome) -> str:
     if record.before is None or record.written is not None:
         return record.outcome
     return "deleted" if record.label is None else "quarantined"
-
-
-def _undone(store: Store, run: Run, key: RunKey, number: int, planned: Any) -> str | None:
-    """`restored` or `conflict`, as the last undo that came as far as this record left it."""
-    last = None
-    for chunk in _chunks(store.database, run.id, "undo"):
-        for ref in objects.every(chunk) if chunk.source == number else ():
-            for record in store.archive.read(key, ref):
-                if same(record.key, planned):
-                    last = record.outcome
-    return last
-
-
-def _chunks(db: Database, run_id: int, direction: str) -> Iterator[Chunk]:
-    """One at a time, each in a transaction of its own: decrypting is too slow for one."""
-    after = -1
-    while True:
-        query = (
-            select(Chunk)
-            .where(Chunk.run_id == run_id, Chunk.direction == direction, Chunk.number > after)
-            .order_by(Chunk.number)
-            .limit(1)
-        )
-        with db.transaction() as session:
-            chunk = session.scalars(query).first()
-        if chunk is None:
-            return
-        yield chunk
-        after = chunk.number
 
 
 def _of_run(run: Run) -> Document:

@@ -40,7 +40,8 @@ _INDEXES = {
                 WHERE p.datname = current_database() AND (p.relid = c.oid OR p.relid IS NULL)
             ) AS is_building,
             ARRAY(
-                SELECT coalesce(a.attname::text, '') FROM unnest(x.indkey::int2[]) WITH ORDINALITY k(n, p)
+                SELECT coalesce(a.attname::text, '')
+                FROM unnest(x.indkey::int2[]) WITH ORDINALITY k(n, p)
                 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.n
                 WHERE k.p <= x.indnkeyatts ORDER BY k.p
             ) AS fields

@@ -22,7 +22,8 @@ from tests.worker.scenario import (
     text_dates,
 )
 from worker.explain import past
-from worker.explain.past import Past, Store
+from worker.explain.past import Past
+from worker.explain.store import Store
 from worker.registry import frozen_policy
 from worker.tables import Run
 from worker.targets.record_key import same

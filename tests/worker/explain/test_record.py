@@ -11,7 +11,7 @@ from tests.worker.accounts import cascade
 from tests.worker.scenario import NOW, Scenario, negative_values, old, purge, sessions, text_dates
 from worker.explain.address import Address
 from worker.explain.explain import Question, explain
-from worker.explain.past import Store
+from worker.explain.store import Store
 from worker.registry import job_of
 
 WEEK = timedelta(days=7)
