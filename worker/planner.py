@@ -6,8 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from itertools import chain, islice
@@ -39,6 +38,8 @@ log = structlog.get_logger()
 MAX_PAYLOAD = 8_000_000
 """Bytes of keys in one chunk; keys can be documents."""
 MAX_RESCUES = 3
+COUNTED = 100_000
+"""Up to here a population is always counted to the end."""
 
 
 def begin(engine: Engine, run_id: int) -> Run | None:
@@ -91,10 +92,9 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
     held_beside = holds.beside(engine.subjects, work.policy, stands)
     context = PlanContext(work.as_of, reader, held_beside)
     found = work.job.plan(context, work.policy, work.selector)
-    with _lease_kept(engine, run), ThreadPoolExecutor(1) as beside:
-        counting = beside.submit(target.population, work.options.collection)
+    with _lease_kept(engine, run):
         digest = _store_plan(engine, work, survey, found)
-        population, is_exact = _population(engine, work, survey.planned, counting)
+        population, is_exact = _population(engine, work, survey.planned)
     preview = {
         **survey.as_json(),
         "population_is_exact": is_exact,
@@ -127,21 +127,21 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
     )
 
 
-def _population(
-    engine: Engine, work: Work, planned: int, counting: Future[int]
-) -> tuple[int, bool]:
+def _population(engine: Engine, work: Work, planned: int) -> tuple[int, bool]:
     """The population, and whether it was counted to the end.
 
-    One that takes too long is counted as far as `max_percent` needs: the percentage is then
-    the highest that it can be, and a guard that passes would pass on the whole, too.
+    A large one is the target's own books' word, which a crash of the server can leave wrong. So it
+    is counted as far as `max_percent` needs: a guard that passes passes on what was counted.
     """
-    try:
-        return counting.result(), True
-    except DeadlineExceeded:
-        percent = work.policy.guards.max_percent
-        enough = math.ceil(100 * planned / percent) + 1 if percent else planned + 1
-        target = engine.target_of(work.options)
-        return target.population_at_least(work.options.collection, enough), False
+    target, collection = engine.target_of(work.options), work.options.collection
+    books = target.population_now(collection)
+    if books <= COUNTED:
+        with suppress(DeadlineExceeded):
+            return target.population(collection), True
+    percent = work.policy.guards.max_percent
+    enough = math.ceil(100 * planned / percent) + 1 if percent else planned + 1
+    counted = target.population_at_least(collection, enough)
+    return (counted, True) if counted < enough else (max(counted, books), False)
 
 
 def _store_plan(engine: Engine, work: Work, survey: Survey, found: Iterator[Item]) -> str:

@@ -9,7 +9,7 @@ from jobs.base import Change, Record
 from jobs.retention_purge import RetentionPurge
 from policies.models import Policy
 from tests.worker.scenario import NOW, Scenario, negative_values, old, purge, sessions, text_dates
-from worker import advance
+from worker import advance, planner
 from worker.claims import totals
 from worker.tables import OUTCOMES, Run
 from worker.targets import mongo
@@ -202,14 +202,28 @@ def test_a_collection_renamed_in_the_middle_fails_the_run_and_is_left_alone(
     assert scenario.shop.salesArchive.count_documents({}) == 30
 
 
-def test_what_takes_too_long_to_count_is_told_as_at_least(
+@pytest.mark.parametrize("books", [330, 999, 3])
+def test_a_large_population_is_counted_as_far_as_the_guard_needs(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, books: int
+) -> None:
+    """The target's own books may be wrong after a crash; the guard does not believe them."""
+    scenario.shop.salesData.insert_many(sales(30, 3000) + sales(300, 1))
+    monkeypatch.setattr(planner, "COUNTED", 2)
+    monkeypatch.setattr(mongo.MongoTarget, "population_now", lambda *_: books)
+    plan = scenario.plan(purge(guards={"max_records": 30, "max_percent": 20}))
+    assert plan.state == "planned"
+    assert plan.population == max(books, 151)
+    assert (plan.preview or {})["population_is_exact"] is False
+    refused = scenario.plan(purge(guards={"max_records": 30, "max_percent": 5}))
+    assert (refused.state, refused.population) == ("refused", 330)
+    assert (refused.preview or {})["population_is_exact"] is True
+
+
+def test_what_takes_too_long_to_count_is_counted_as_far_as_the_guard_needs(
     scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario.shop.salesData.insert_many(sales(30, 3000) + sales(300, 1))
     monkeypatch.setattr(mongo, "POPULATION_SECONDS", 1e-6)
     plan = scenario.plan(purge(guards={"max_records": 30, "max_percent": 20}))
-    assert plan.state == "planned"
-    assert plan.population == 151
+    assert (plan.state, plan.population) == ("planned", 330)
     assert (plan.preview or {})["population_is_exact"] is False
-    refused = scenario.plan(purge(guards={"max_records": 30, "max_percent": 5}))
-    assert refused.state == "refused"

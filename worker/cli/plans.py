@@ -135,9 +135,9 @@ def show_plan(out: Console, run: present.Document, plan: present.Document) -> No
 
 
 def _records(run: present.Document, plan: present.Document) -> str:
-    """How many of how many; a population that takes too long is not counted to its end."""
-    least, most = ("", "") if plan["population_is_exact"] else ("at least ", "at most ")
-    return f"{run['planned']:,} of {least}{run['population']:,} ({most}{plan['percent']:g} %)"
+    """How many of how many; a large population is not counted to its end."""
+    about = "" if plan["population_is_exact"] else "about "
+    return f"{run['planned']:,} of {about}{run['population']:,} ({about}{plan['percent']:g} %)"
 
 
 def _held(count: int | None) -> list[tuple[str, str]]:

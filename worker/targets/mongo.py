@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import pymongo
+from bson import MinKey
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
@@ -160,7 +161,13 @@ class MongoTarget:
 
     def population_at_least(self, collection: str, enough: int) -> int:
         with translated(self.where(collection)), pymongo.timeout(COUNT_SECONDS):
-            return self._reads[collection].count_documents({}, hint={"_id": 1}, limit=enough)
+            command = {
+                "count": collection,
+                "query": {"_id": {"$gte": MinKey()}},  # no query, and the books would answer
+                "hint": {"_id": 1},
+                "limit": enough,
+            }
+            return int(self._reads.command(command)["n"])
 
     def population_now(self, collection: str) -> int:
         with translated(self.where(collection)), pymongo.timeout(LOOK_SECONDS):

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+import bson
 from bson import ObjectId
 from pymongo.database import Database
 
 from policies.selectors import FieldParent, Selector, beside_parent
 from worker.errors import ParentUnusable
-from worker.targets.mongo_pages import records
+from worker.targets.mongo_pages import ahead, object_ids, records
 from worker.targets.mongo_parents import MongoParents
 from worker.targets.mongo_restore import value_at
 from worker.targets.mongo_select import Filter, compile_selector
@@ -54,7 +55,7 @@ class MongoOrphans:
         if index is None:
             yield from self._read_all(wanted, limits)
             return
-        for orphaned in self._walk(index, limits["max_time_ms"]):
+        for orphaned in filter(None, ahead(self._walk(index, limits["max_time_ms"]))):
             condition = compile_selector(self._selector, self._as_of, orphaned)
             pages = self._children.find_raw_batches(condition, wanted, hint=index, **limits)
             yield from records(pages, self._children.codec_options)
@@ -80,11 +81,15 @@ class MongoOrphans:
         pages = self._children.aggregate_raw_batches(
             _distinct(self._parent.field), hint=index, batchSize=SLICE, maxTimeMS=milliseconds
         )
-        keys = records(pages, self._children.codec_options)
-        for some in _slices(key["_id"] for key in keys):
-            orphaned = self._parents().lacks(some)
-            if orphaned:
-                yield orphaned
+        with pages:
+            for page in pages:
+                ids = object_ids(page) if self._parent.key == "_id" else None
+                if ids is not None:
+                    yield self._parents().lacks_ids(ids)
+                    continue
+                keys = bson.decode_all(page, self._children.codec_options)
+                for some in _slices(key["_id"] for key in keys):
+                    yield self._parents().lacks(some)
 
     def _read_all(self, wanted: Filter, limits: Any) -> Iterator[Document]:
         """Without an index that gives distinct keys, every child is read, in one pass."""

@@ -4,11 +4,13 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from policies.selectors import Selector, parent_of
 from worker.errors import TargetError
+from worker.targets.mongo_pages import object_ids
 from worker.targets.mongo_restore import value_at
 from worker.targets.mongo_values import KINDS, compared, kind_of
 
@@ -36,11 +38,29 @@ class MongoParents:
                 is_known = is_known or key in known
                 wanted.pop(key, None)
             if not is_known:
-                raise TargetError(
-                    f"MongoDB collection {self.collection.full_name} calls keys equal that differ; "
-                    "Tend cannot tell which records are orphans."
-                )
+                raise self._unknown_equality()
         return list(wanted.values())
+
+    def lacks_ids(self, ids: Sequence[bytes]) -> list[ObjectId]:
+        """The same of ObjectIds, by their bytes; the parents' key must be `_id`."""
+        values = list(map(ObjectId, ids))
+        if not self.has_kind("objectId"):
+            return []
+        pages = self.collection.find_raw_batches(
+            {"_id": {"$in": values}}, {"_id": True}, session=self.session, batch_size=20_000
+        )
+        there: set[bytes] = set()
+        for page in pages:
+            there.update(object_ids(page) or ())
+        if not there <= set(ids):
+            raise self._unknown_equality()
+        return [value for value, key in zip(values, ids, strict=True) if key not in there]
+
+    def _unknown_equality(self) -> TargetError:
+        return TargetError(
+            f"MongoDB collection {self.collection.full_name} calls keys equal that differ; "
+            "Tend cannot tell which records are orphans."
+        )
 
     def has_kind(self, kind: str | None) -> bool:
         """Whether a parent has a key of this type; asked once, while some parent is there."""
