@@ -7,7 +7,8 @@ from sqlalchemy.schema import DefaultClause
 from sqlalchemy.sql.elements import False_
 from sqlalchemy.sql.functions import now
 
-from worker.tables import Table, UtcTime
+from jobs.tables import UtcTime
+from worker.tables import Table
 
 
 def portable(kind: str, item: Any, _context: object) -> str | Literal[False]:

@@ -51,6 +51,13 @@ def load(
     return loaded
 
 
+def load_file(path: Path, options_of: Mapping[str, type[PolicyOptions]]) -> LoadedPolicy:
+    """Load the policy of one file, which lies over no other and may have any name."""
+    source = read(path)
+    named = source.child("name")
+    return _checked(str(named.value) if named is not None else path.stem, source, options_of)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Name the known word that is close to `word`, or else all of them."""
     choices = sorted(known)

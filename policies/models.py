@@ -125,6 +125,25 @@ class RecordOptions(PolicyOptions):
         return (self.collection,)
 
 
+class TaskOptions(PolicyOptions):
+    """What every policy says whose job performs tasks rather than changing planned records."""
+
+    @property
+    def targets(self) -> tuple[Literal["mongo", "sql"], ...]:
+        """The kinds of database that it works on."""
+        return ()
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The collections of its target that it writes to."""
+        return ()
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Those that it only looks at."""
+        return ()
+
+
 class SelectOptions(RecordOptions):
     """A record job that is told its selector outright."""
 
@@ -157,6 +176,8 @@ class Policy(Vocabulary):
         is_own = isinstance(options, RecordOptions) and options.target == "control"
         if is_own and self.undo != "none":
             raise ValueError("Tend's own data goes for good, its entries stay: write undo: none")
+        if isinstance(options, TaskOptions) and self.undo != "none":
+            raise ValueError("this job keeps no archive to undo from: write undo: none")
         return self
 
     @model_validator(mode="after")

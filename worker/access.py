@@ -28,6 +28,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "audit verify": Role.VIEWER,
         "doctor": Role.VIEWER,
         "brake show": Role.VIEWER,
+        "lockout list": Role.OPERATOR,
         "hold list": Role.VIEWER,
         "hold show": Role.VIEWER,
         "token list": Role.VIEWER,

@@ -34,6 +34,9 @@ from worker.errors import (
 from worker.logs import safe_text
 from worker.states import State
 from worker.tables import Chunk, Doorbell, Entry, Run
+from worker.tasks import ending, performing
+from worker.tasks import planning as tasks_planning
+from worker.tasks.work import is_task_run
 from worker.throttle import regulator
 
 log = structlog.get_logger()
@@ -64,13 +67,14 @@ def _step(engine: Engine, run_id: int) -> bool:
             log.warning("doorbell for a run that does not exist", run=run_id)
             return False
         state, phase, inline = State(run.state), run.phase, run.inline
+        is_task = is_task_run(run)
     if inline and not engine.is_inline:
         return False
     match state:
         case State.QUEUED | State.PLANNING:
             return plan(engine, run_id)
         case State.APPLYING | State.VERIFYING | State.UNDOING:
-            return _carry_on(engine, run_id, state, phase)
+            return _carry_on(engine, run_id, state, phase, is_task=is_task)
         case _:
             return tidy(engine, run_id)
 
@@ -81,7 +85,10 @@ def plan(engine: Engine, run_id: int, *, scan: bool = False) -> bool:
     if run is None:
         return False
     try:
-        planner.plan(engine, run, scan=scan)
+        if is_task_run(run):
+            tasks_planning.plan(engine, run)
+        else:
+            planner.plan(engine, run, scan=scan)
     except ClaimLost as error:
         log.info("plan lost", run=run_id, why=safe_text(error))
         return False
@@ -103,15 +110,16 @@ def plan(engine: Engine, run_id: int, *, scan: bool = False) -> bool:
     return True
 
 
-def _carry_on(engine: Engine, run_id: int, state: State, phase: str) -> bool:
+def _carry_on(engine: Engine, run_id: int, state: State, phase: str, *, is_task: bool) -> bool:
     """A step after the plan; what time cannot mend fails the run with its cause."""
     try:
         if state == State.VERIFYING:
-            return verifying.verify(engine, run_id)
+            verify = ending.succeed if is_task else verifying.verify
+            return verify(engine, run_id)
         if phase == "settle":
             settling.prepare_undo(engine, run_id)
             return True
-        return _work(engine, run_id)
+        return _work(engine, run_id, is_task=is_task)
     except (TargetUnreachable, DeadlineExceeded) as error:
         log.warning("run will be tried again", run=run_id, state=state, why=safe_text(error))
         _let_go(engine, run_id)
@@ -130,12 +138,14 @@ def _let_go(engine: Engine, run_id: int) -> None:
         session.execute(held.values(lease_until=None))
 
 
-def _work(engine: Engine, run_id: int) -> bool:
-    regulator.look_first(engine, run_id)
+def _work(engine: Engine, run_id: int, *, is_task: bool) -> bool:
+    if not is_task:
+        regulator.look_first(engine, run_id)
     claim = claims.claim(engine.database, run_id, engine.worker, engine.actor)
     if claim is None:
         return _close_empty(engine, run_id)
-    applying.work_on(engine, claim)
+    work_on = performing.work_on if is_task else applying.work_on
+    work_on(engine, claim)
     return True
 
 
@@ -224,7 +234,8 @@ def _destroy(engine: Engine, run_id: int) -> None:
         _keep(engine, run_id)
         return
     engine.archive.destroy(run.token)
-    engine.target_of_run(run).forget(run.token + "/")
+    if not is_task_run(run):
+        engine.target_of_run(run).forget(run.token + "/")
     with engine.database.transaction() as session:
         run = runs.get(session, run_id, lock=True)
         run.key = None

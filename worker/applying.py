@@ -37,6 +37,7 @@ from worker.steps import Steps, give_back, steps_of
 from worker.tables import Chunk
 from worker.targets.base import ArchiveRef, Batch, BatchRecord, Fence, Images, RecordOutcome
 from worker.targets.quarantine import Origin
+from worker.tasks.work import is_task_run
 from worker.throttle.regulator import Regulator
 from worker.undoing import Share
 
@@ -147,8 +148,13 @@ def _through(engine: Engine, claim: Claim, progress: Progress) -> bool:
 def end_attempt(engine: Engine, claim: Claim) -> None:
     """Take the place of an attempt that lost its worker, and give the chunk back untouched.
 
-    After this nothing of that attempt commits.
+    After this nothing of that attempt commits. A task has no fence: no hold stops what it does.
     """
+    with engine.database.transaction() as session:
+        run = runs.get(session, claim.run_id)
+    if is_task_run(run):
+        claims.release(engine.database, claim, None, engine.actor)
+        return
     work, _ = _load(engine, claim)
     with _fence(engine, work, claim) as fence:
         batches = fence.take(claim.attempt)

@@ -44,4 +44,5 @@ def open_engine(
         actor=actor or identity.service("worker"),
         worker=f"{socket.gethostname()}/{os.getpid()}",
         is_inline=inline,
+        redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
     )

@@ -14,7 +14,7 @@ from worker.brake import EVERY_POLICY
 from worker.database import Database
 from worker.errors import UsageError
 from worker.operations import Person
-from worker.registry import frozen_policy, job_of
+from worker.registry import any_job_of, frozen_policy
 from worker.states import UNFINISHED, State
 from worker.tables import Brake, Run
 
@@ -85,7 +85,7 @@ def affected(session: Session) -> list[Affected]:
 
 
 def _affected(session: Session, run: Run) -> Affected:
-    is_security = job_of(frozen_policy(run.policy_text)).security
+    is_security = any_job_of(frozen_policy(run.policy_text)).security
     stopped_by = brake.standing(session, run.policy, is_security=is_security)
     return Affected(
         run_id=run.id,

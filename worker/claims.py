@@ -29,7 +29,8 @@ LEASE = timedelta(seconds=15)
 MAX_RESCUES = 3
 MAX_RETRIES = 8
 Batches = tuple[BatchRecord, ...] | None
-"""What the fence says, or None when it could not be asked: then the row keeps what it has."""
+"""What the fence says, or None when it could not be asked, or a task has none: then the row keeps
+what it has."""
 WORKING = {"apply": State.APPLYING, "undo": State.UNDOING}
 _MAY_WRITE = (State.APPLYING, State.UNDOING, State.PAUSED)
 """A run that was just paused may have a batch at work."""
@@ -112,7 +113,7 @@ class Leave:
     holds: Standing
 
 
-def progress(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> Leave | None:
+def progress(db: Database, claim: Claim, batches: Batches) -> Leave | None:
     """Record what the fence says was committed and renew the lease.
 
     Returns None when nothing more may be changed now: the run ended or something stops it.
@@ -120,7 +121,8 @@ def progress(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> Le
     """
     with db.transaction() as session:
         chunk = _held(session, claim)
-        apply_batches(chunk, batches)
+        if batches is not None:
+            apply_batches(chunk, batches)
         chunk.lease_until = database.now(session) + LEASE
         session.flush()
         state, text = session.execute(
@@ -135,12 +137,29 @@ def progress(db: Database, claim: Claim, batches: tuple[BatchRecord, ...]) -> Le
         return Leave(changed, stands)
 
 
-def finish(db: Database, claim: Claim, batches: tuple[BatchRecord, ...], actor: Actor) -> None:
+def performed(db: Database, claim: Claim, end: int, outcomes: Outcomes) -> None:
+    """Add what became of a task's items up to `end`: no target holds a fence that could say it."""
+    with db.transaction() as session:
+        chunk = _held(session, claim)
+        for name, count in zip(OUTCOMES, outcomes.counts, strict=True):
+            setattr(chunk, name, getattr(chunk, name) + count)
+        chunk.cursor = end
+        chunk.retries = 0
+
+
+def renew(db: Database, claim: Claim) -> None:
+    """The claim's worker is alive, in the middle of something long."""
+    with db.transaction() as session:
+        _held(session, claim).lease_until = database.now(session) + LEASE
+
+
+def finish(db: Database, claim: Claim, batches: Batches, actor: Actor) -> None:
     """Every item has its outcome: the chunk is done, and with the last chunk so is the phase."""
     with db.transaction() as session:
         run = runs.get(session, claim.run_id, lock=True)
         chunk = _held(session, claim)
-        apply_batches(chunk, batches)
+        if batches is not None:
+            apply_batches(chunk, batches)
         chunk.state = "done"
         chunk.finished_at = database.now(session)
         chunk.lease_until = None

@@ -129,6 +129,12 @@ def _counted(source: Source) -> Document:
     return {"count": found.count, "at_least": found.at_least, "problem": None}
 
 
+def no_effect(before: str | None) -> Document:
+    """What to say of a policy whose tasks no selector counts."""
+    said = _not_counted("its job performs tasks, which only a plan counts")
+    return {"before": None if before is None else said, "after": said}
+
+
 def _not_counted(problem: str) -> Document:
     return {"count": None, "at_least": False, "problem": problem}
 

@@ -20,7 +20,7 @@ from worker.narrowing import narrowed
 from worker.registry import frozen_policy, frozen_target, job_of
 from worker.tables import Run
 from worker.targets.base import Target
-from worker.targets.kinds import KINDS
+from worker.targets.kinds import KINDS, kinds_of
 from worker.throttle.gauge import Gauges
 
 
@@ -45,6 +45,8 @@ class Engine:
     """True in a command line's `--inline`: it alone works on runs of that kind."""
     clock: Callable[[], datetime] = system_clock
     gauges: Gauges = field(default_factory=Gauges)
+    redis_url: str | None = None
+    """For job families that keep something there; the engine itself only rings through it."""
     draining: threading.Event = field(default_factory=threading.Event)
     """Set when this process must stop: claims are given back after the batch that runs."""
 
@@ -54,7 +56,15 @@ class Engine:
 
     def target_of_run(self, run: Run) -> Target:
         """The same by the run's frozen text, even if its policy can be read no longer."""
-        return self._target(frozen_target(run.policy_text))
+        kind = frozen_target(run.policy_text)
+        if kind is None:
+            raise AssertionError(f"r-{run.id} performs tasks and has no target of its own")
+        return self._target(kind)
+
+    def must_serve(self, policy: Policy) -> None:
+        """Raise `TargetMissing` unless there is a target of each kind that the policy names."""
+        for kind in kinds_of(policy):
+            self._target(kind)
 
     def close(self) -> None:
         """End the connections to the targets; the control database is its opener's."""

@@ -12,7 +12,7 @@ from policies.selectors import Selector
 from policies.subjects import Subjects
 from worker.database import Database
 from worker.errors import HoldUndeclared
-from worker.registry import job_of
+from worker.registry import any_job_of
 from worker.tables import Chunk, Hold
 
 
@@ -59,7 +59,7 @@ def beside(subjects: Subjects, policy: Policy, stands: Standing) -> dict[str, Se
 def _protected_in(
     subjects: Subjects, policy: Policy, stands: Standing, collection: str
 ) -> Selector | None:
-    if job_of(policy).security or not stands.subjects:
+    if any_job_of(policy).security or not stands.subjects:
         return None
     place = f"{cast(RecordOptions, policy.options).target}/{collection}"
     if not subjects.declares(place):

@@ -18,11 +18,11 @@ from worker import objects, runs
 from worker.applying import KEYS
 from worker.archive import ArchiveStore
 from worker.database import Database
-from worker.errors import ArchiveExpired
+from worker.errors import ArchiveExpired, UsageError
 from worker.keys import Keyring, RunKey
 from worker.masking import mask
 from worker.planner import payload_name
-from worker.registry import frozen_policy, job_of
+from worker.registry import frozen_policy, is_task, job_of
 from worker.tables import Chunk, Run
 from worker.targets.base import Place, RecordOutcome, place_of
 from worker.targets.mongo_restore import value_at
@@ -175,6 +175,11 @@ def listing(
             f"`tend show r-{run_id}` still has its counts."
         )
     policy = frozen_policy(run.policy_text)
+    if is_task(policy):
+        raise UsageError(
+            f"r-{run_id} performed tasks and archived no records; `tend show r-{run_id}` has its "
+            "counts."
+        )
     options = cast(RecordOptions, policy.options)
     return Listing(
         database,

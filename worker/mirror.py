@@ -2,11 +2,14 @@
 
 from sqlalchemy import update
 
+from policies.models import Policy
 from worker import claims, database, runs
 from worker.engine import Engine
-from worker.registry import frozen_policy, job_of
+from worker.registry import any_job_of, frozen_policy, is_task
 from worker.states import State
 from worker.tables import Run
+from worker.targets.base import Target
+from worker.targets.kinds import kinds_of
 
 MIRRORED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.UNDONE})
 
@@ -19,7 +22,8 @@ def mirror(engine: Engine, run_id: int) -> None:
         cascade = claims.cascade(session, run_id)
         restored = claims.totals(session, run_id, "undo").changed
         at = run.finished_at or database.now(session)
-    job = job_of(frozen_policy(run.policy_text))
+    policy = frozen_policy(run.policy_text)
+    job = any_job_of(policy)
     details = {
         "runId": f"r-{run.id}",
         "policy": run.policy,
@@ -30,10 +34,20 @@ def mirror(engine: Engine, run_id: int) -> None:
         "cutoffDate": run.cutoff,
         "environment": run.environment,
     }
-    engine.target_of_run(run).mirror(f"tend:{run.token}", job.mirror_action, details, at)
+    target = _log_of(engine, run, policy, totals.changed)
+    if target is not None:
+        target.mirror(f"tend:{run.token}", job.mirror_action, details, at)
     with engine.database.transaction() as session:
         session.execute(
             update(Run)
             .where(Run.id == run_id, Run.state == run.state)
             .values(mirrored_at=database.now(session))
         )
+
+
+def _log_of(engine: Engine, run: Run, policy: Policy, changed: int) -> Target | None:
+    """Where the summary goes; a task that looks every few seconds is in it if it did something."""
+    if not is_task(policy):
+        return engine.target_of_run(run)
+    kinds = [kind for kind in kinds_of(policy) if kind in engine.targets]
+    return engine.targets[kinds[0]] if kinds and changed else None

@@ -24,9 +24,10 @@ from worker.errors import (
 from worker.identity import Actor
 from worker.masking import contains_email
 from worker.picking import Selection
-from worker.registry import frozen_policy
+from worker.registry import frozen_policy, is_task
 from worker.states import State
 from worker.tables import Chunk, Run, Switch
+from worker.tasks.work import is_task_run
 
 _RESUMED = {
     "plan": State.QUEUED,
@@ -65,6 +66,10 @@ def request(
     narrowing: dict[str, Any],
 ) -> int:
     """Queue a run of a policy by hand and return its id."""
+    if narrowing.get("where") is not None and is_task(policy):
+        raise UsageError(
+            f"{policy.name} performs tasks, and no selector finds those; leave --where out."
+        )
     if apply_after_plan and policy.approval == "required":
         four_eyes.must_be_proven(person.actor, environment)
     with db.transaction() as session:
@@ -191,6 +196,10 @@ def undo(
 def may_undo(run: Run, command: str) -> None:
     """Raise `ForbiddenArrow` unless there may be something to take back."""
     asking.must_accept(run, command)
+    if is_task_run(run):
+        raise ArchiveExpired(
+            f"r-{run.id} performed tasks, of which there is no archive; it cannot be taken back."
+        )
     if run.applying_at is None:
         raise ForbiddenArrow(f"r-{run.id} is {run.state} and changed nothing; no need to undo.")
 

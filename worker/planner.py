@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from jobs.base import Item, PlanContext
 from policies.errors import TendError
+from policies.models import Policy
 from policies.selectors import AllOf, Selector, cutoffs
 from worker import claims, database, guards, holds, runs
 from worker.claims import LEASE
@@ -92,7 +93,7 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
     held_beside = holds.beside(engine.subjects, work.policy, stands)
     context = PlanContext(work.as_of, reader, held_beside)
     found = work.job.plan(context, work.policy, work.selector)
-    with _lease_kept(engine, run):
+    with lease_kept(engine, run):
         digest = _store_plan(engine, work, survey, found)
         population, is_exact = _population(engine, work, survey.planned)
     preview = {
@@ -113,10 +114,10 @@ def plan(engine: Engine, run: Run, *, scan: bool = False) -> None:
         "seconds": round(time.monotonic() - started, 3),
     }
     sample = json.dumps(survey.sample_as_json()).encode()
-    _freeze(
+    freeze(
         engine,
         run,
-        work,
+        work.policy,
         planned=survey.planned,
         population=population,
         cutoff=next(iter(moments.values()), None),
@@ -152,12 +153,12 @@ def _store_plan(engine: Engine, work: Work, survey: Survey, found: Iterator[Item
     for number, (payload, size) in enumerate(payloads):
         digest.update(payload)
         sealed = work.key.seal(payload, payload_name(run, number))
-        _store(engine, run, Chunk(direction="apply", number=number, items=size, payload=sealed))
+        store(engine, run, Chunk(direction="apply", number=number, items=size, payload=sealed))
     return digest.hexdigest()
 
 
 @contextmanager
-def _lease_kept(engine: Engine, run: Run) -> Iterator[None]:
+def lease_kept(engine: Engine, run: Run) -> Iterator[None]:
     """A scan may find nothing for minutes: meanwhile a thread says that it is alive."""
     done = threading.Event()
 
@@ -187,12 +188,12 @@ def _pages(work: Work, survey: Survey, found: Iterator[Item]) -> Iterator[list[A
     decide = partial(work.job.change, work.policy)
     limited = islice(found, work.run.narrowing.get("limit"))
     while page := list(islice(limited, work.policy.chunk)):
-        items = _unique(page)
+        items = unique(page)
         survey.add(items, [decide(item.fields) for item in items])
         yield [item.key for item in items]
 
 
-def _unique(page: list[Item]) -> list[Item]:
+def unique(page: list[Item]) -> list[Item]:
     """Encoding tells 1 from True and hashes documents; an ObjectId needs neither."""
     identities = [
         key.binary if isinstance(key, ObjectId) else bson.encode({"": key}) for key, *_ in page
@@ -221,7 +222,7 @@ def give_back(engine: Engine, run: Run) -> None:
             runs.ring(session, current, database.now(session))
 
 
-def _store(engine: Engine, run: Run, chunk: Chunk) -> None:
+def store(engine: Engine, run: Run, chunk: Chunk) -> None:
     if engine.draining.is_set():
         raise Draining(f"The plan of r-{run.id} is given back: this process must stop.")
     with engine.database.transaction() as session:
@@ -298,18 +299,18 @@ def still_enabled(session: Session, run: Run) -> bool:
     return switch is not None and switch.enabled_version == run.policy_version
 
 
-def _freeze(engine: Engine, run: Run, work: Work, **columns: Any) -> None:
+def freeze(engine: Engine, run: Run, policy: Policy, **columns: Any) -> None:
     """The plan is whole: store what it says, and take the arrow its guards and policy allow."""
     cascade = columns["preview"]["cascade"]
     verdicts = guards.judge(
-        work.policy.guards, columns["planned"], columns["population"], sum(cascade.values())
+        policy.guards, columns["planned"], columns["population"], sum(cascade.values())
     )
     refused = guards.refusal(verdicts)
     actor = engine.actor
     with engine.database.transaction() as session:
         _renew(session, run)
         current = runs.get(session, run.id, lock=True)
-        expires = database.now(session) + work.policy.plan_expires.delta
+        expires = database.now(session) + policy.plan_expires.delta
         free = {"expires_at": expires, "lease_token": None, "lease_until": None}
         for name, value in {**columns, **free}.items():
             setattr(current, name, value)
@@ -324,4 +325,4 @@ def _freeze(engine: Engine, run: Run, work: Work, **columns: Any) -> None:
             return
         runs.move(session, current, State.PLANNED, actor, detail=facts)
         if current.apply_after_plan and still_enabled(session, current):
-            runs.go_on(session, current, actor, work.policy)
+            runs.go_on(session, current, actor, policy)

@@ -13,7 +13,7 @@ from worker.errors import DeadlineExceeded
 from worker.logs import safe_text
 from worker.masking import mask
 from worker.overdue import Source
-from worker.registry import job_of
+from worker.registry import is_task, job_of
 from worker.targets.deadline import within
 from worker.targets.mongo_restore import value_at
 from worker.targets.mongo_unique import MISSING
@@ -38,7 +38,7 @@ class Group:
 def with_ages(policies: Iterable[Policy], now: datetime) -> Iterator[Policy]:
     """The policies that a record runs into by growing old."""
     for policy in policies:
-        if cutoffs(job_of(policy).selector(policy), now):
+        if not is_task(policy) and cutoffs(job_of(policy).selector(policy), now):
             yield policy
 
 

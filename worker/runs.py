@@ -17,7 +17,7 @@ from worker import anomaly, database, four_eyes, stops
 from worker.audit import entries
 from worker.errors import ForbiddenArrow, UnknownRun
 from worker.identity import Actor
-from worker.registry import job_of
+from worker.registry import any_job_of
 from worker.states import ALLOWED, BUSY, UNFINISHED, State
 from worker.tables import Doorbell, Run, RunCollection
 
@@ -157,7 +157,7 @@ def _why_another_person(session: Session, run: Run, policy: Policy) -> str | Non
     """A person who asks has read the plan; what the schedule began, nobody has."""
     if policy.approval == "required":
         return "its policy says `approval: required`"
-    is_exempt = policy.approval == "none" or run.asked_by or job_of(policy).security
+    is_exempt = policy.approval == "none" or run.asked_by or any_job_of(policy).security
     return None if is_exempt else anomaly.cause(session, run, policy.guards.max_records)
 
 

@@ -124,6 +124,13 @@ def _split(paths: str) -> tuple[Path, ...]:
     return tuple(Path(path) for path in paths.split(os.pathsep) if path)
 
 
+def _urls(secret: SecretStr) -> SecretStr:
+    for position, url in enumerate(secret.get_secret_value().split(), start=1):
+        if "://" not in url:
+            raise ValueError(f"holds no URL at position {position}")
+    return secret
+
+
 def _dsn(secret: SecretStr) -> SecretStr:
     url = urlsplit(secret.get_secret_value())
     if not (url.scheme in ("http", "https") and url.username and url.hostname and url.path[1:]):
@@ -212,6 +219,11 @@ class Settings(BaseSettings):
         default_factory=lambda data: "console" if data["env"] == "development" else "json",
         description="how log lines look, json or console",
         examples=["json"],
+    )
+    notify_urls: Annotated[SecretStr, AfterValidator(_urls)] | None = Field(
+        default=None,
+        description="Apprise URLs, separated by spaces, of those who are told of what happens",
+        examples=["mailtos://user:password@mail.internal?to=security@example.com"],
     )
     sentry_dsn: Annotated[SecretStr, AfterValidator(_dsn)] | None = Field(
         default=None,

@@ -9,11 +9,13 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from worker import claims, database, objects, runs
+from worker.claims import Batches
 from worker.engine import Engine
 from worker.identity import Actor
 from worker.registry import frozen_policy
 from worker.states import State
 from worker.tables import Chunk, Run
+from worker.tasks.work import is_task_run
 
 OPEN = ("claimed", "pending", "failed")
 """The states of a chunk whose fence may be open, once somebody has worked on it."""
@@ -25,16 +27,19 @@ def settle(engine: Engine, run_id: int, actor: Actor) -> None:
         run = runs.get(session, run_id)
         still_open = unsettled(session, run_id)
     for direction, number in still_open:
-        batches = engine.target_of_run(run).close_fence(f"{run.token}/{direction}/{number}")
+        batches: Batches = None
+        if not is_task_run(run):
+            batches = engine.target_of_run(run).close_fence(f"{run.token}/{direction}/{number}")
         with engine.database.transaction() as session:
             run = runs.get(session, run_id, lock=True)
             chunk = session.get_one(Chunk, (run_id, direction, number), with_for_update=True)
             was_claimed = chunk.state == "claimed"
             recorded = len(chunk.archives)
-            claims.apply_batches(chunk, batches)
+            if batches is not None:
+                claims.apply_batches(chunk, batches)
             chunk.state = "stopped"
             chunk.lease_until = None
-            if was_claimed or len(batches) > recorded:
+            if was_claimed or (batches is not None and len(batches) > recorded):
                 claims.record_outcome(session, run, chunk, actor, "stopped")
 
 

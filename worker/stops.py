@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from policies.models import Policy
 from worker import brake, database, windows
-from worker.registry import frozen_policy, job_of
+from worker.registry import any_job_of, frozen_policy
 from worker.tables import Run
 
 
@@ -36,7 +36,7 @@ def throttle_in_words(run: Run) -> str:
 
 def standing(session: Session, policy: Policy) -> Stop | None:
     """What keeps runs of this policy from changing anything now; None if nothing does."""
-    pulled = brake.standing(session, policy.name, is_security=job_of(policy).security)
+    pulled = brake.standing(session, policy.name, is_security=any_job_of(policy).security)
     if pulled is not None:
         return Stop(brake.in_words(pulled))
     if policy.window is None:

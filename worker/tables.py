@@ -1,64 +1,26 @@
 """The control database's tables: the one truth about runs, chunks, schedules and entries."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import (
-    JSON,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     LargeBinary,
-    MetaData,
     String,
     UniqueConstraint,
     false,
     func,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from jobs import tables
+from worker import families
 from worker.states import State
 
-
-class UtcTime(TypeDecorator[datetime]):
-    """An aware UTC time; a naive one is refused, since nobody knows what it means."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone cannot be stored")
-        moment = value.astimezone(UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
-
-
-class Table(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(column_0_label)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's declared way to map types
-        datetime: UtcTime,
-        bytes: LargeBinary,
-        dict[str, Any]: JSON,
-        list[Any]: JSON,
-    }
+Table = tables.Table
 
 
 class Run(Table):
@@ -381,5 +343,38 @@ class Process(Table):
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
+
+class FamilyKey(Table):
+    """The key that seals what a job family, or Tend's own notices, keep; wrapped by TEND_KEYS."""
+
+    __tablename__ = "family_keys"
+
+    family: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[bytes]
+    at: Mapped[datetime]
+
+
+class Notice(Table):
+    """Something that people outside of Tend are told, once for each cause."""
+
+    __tablename__ = "notices"
+    __table_args__ = (Index("ix_notices_sent_at", "sent_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cause: Mapped[str] = mapped_column(String(128), unique=True)
+    """Names what it is about; a second notice of one cause is not sent."""
+    urgent: Mapped[bool]
+    text: Mapped[bytes]
+    """Sealed: what a person reads, which may name users and addresses."""
+    at: Mapped[datetime]
+    not_before: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(default=0)
+    delivered: Mapped[list[Any]] = mapped_column(default=list)
+    """The digests of the channels that took it."""
+    sent_at: Mapped[datetime | None]
+    given_up_at: Mapped[datetime | None]
+
+
+families.import_tables()
 
 OUTCOMES = ("changed", "changed_since", "gone", "failed", "held", "uncertain")

@@ -58,6 +58,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("entry_id", name=op.f("uq_entry_positions_entry_id")),
     )
     op.create_table(
+        "family_keys",
+        sa.Column("family", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("family", name=op.f("pk_family_keys")),
+    )
+    op.create_table(
         "holds",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("case", sa.String(length=64), nullable=False),
@@ -85,12 +92,103 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "lockout_decisions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("why", sa.String(length=32), nullable=False),
+        sa.Column("subject", sa.String(length=64), nullable=False),
+        sa.Column("other", sa.String(length=64), nullable=True),
+        sa.Column("policy", sa.String(length=64), nullable=False),
+        sa.Column("policy_version", sa.String(length=64), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("evidence", sa.LargeBinary(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lifted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lifted_by", sa.String(), nullable=True),
+        sa.Column("lift_reason", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lockout_decisions")),
+        sa.UniqueConstraint("name", name=op.f("uq_lockout_decisions_name")),
+    )
+    with op.batch_alter_table("lockout_decisions", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_lockout_decisions_standing",
+            ["kind", "subject"],
+            unique=True,
+            sqlite_where=sa.text("lifted_at IS NULL"),
+            postgresql_where=sa.text("lifted_at IS NULL"),
+        )
+        batch_op.create_index("ix_lockout_decisions_subject", ["subject"], unique=False)
+        batch_op.create_index("ix_lockout_decisions_until", ["until"], unique=False)
+
+    op.create_table(
+        "lockout_events",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("policy", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("place", sa.String(length=96), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lockout_events")),
+        sa.UniqueConstraint(
+            "policy", "source", "place", name=op.f("uq_lockout_events_policy_source_place")
+        ),
+    )
+    with op.batch_alter_table("lockout_events", schema=None) as batch_op:
+        batch_op.create_index("ix_lockout_events_at", ["at"], unique=False)
+
+    op.create_table(
+        "lockout_files",
+        sa.Column("policy", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=False),
+        sa.Column("files", sa.JSON(), nullable=False),
+        sa.Column("set_aside", sa.JSON(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("policy", "source", name=op.f("pk_lockout_files")),
+    )
+    op.create_table(
+        "lockout_pardons",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("subject", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lockout_pardons")),
+    )
+    with op.batch_alter_table("lockout_pardons", schema=None) as batch_op:
+        batch_op.create_index("ix_lockout_pardons_until", ["until"], unique=False)
+
+    op.create_table(
         "log_subtrees",
         sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("level", "place", name=op.f("pk_log_subtrees")),
     )
+    op.create_table(
+        "notices",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("cause", sa.String(length=128), nullable=False),
+        sa.Column("urgent", sa.Boolean(), nullable=False),
+        sa.Column("text", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("delivered", sa.JSON(), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("given_up_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
+        sa.UniqueConstraint("cause", name=op.f("uq_notices_cause")),
+    )
+    with op.batch_alter_table("notices", schema=None) as batch_op:
+        batch_op.create_index("ix_notices_sent_at", ["sent_at"], unique=False)
+
     op.create_table(
         "processes",
         sa.Column("id", sa.String(), nullable=False),
@@ -279,7 +377,30 @@ def downgrade() -> None:
 
     op.drop_table("runs")
     op.drop_table("processes")
+    with op.batch_alter_table("notices", schema=None) as batch_op:
+        batch_op.drop_index("ix_notices_sent_at")
+
+    op.drop_table("notices")
     op.drop_table("log_subtrees")
+    with op.batch_alter_table("lockout_pardons", schema=None) as batch_op:
+        batch_op.drop_index("ix_lockout_pardons_until")
+
+    op.drop_table("lockout_pardons")
+    op.drop_table("lockout_files")
+    with op.batch_alter_table("lockout_events", schema=None) as batch_op:
+        batch_op.drop_index("ix_lockout_events_at")
+
+    op.drop_table("lockout_events")
+    with op.batch_alter_table("lockout_decisions", schema=None) as batch_op:
+        batch_op.drop_index("ix_lockout_decisions_until")
+        batch_op.drop_index("ix_lockout_decisions_subject")
+        batch_op.drop_index(
+            "ix_lockout_decisions_standing",
+            sqlite_where=sa.text("lifted_at IS NULL"),
+            postgresql_where=sa.text("lifted_at IS NULL"),
+        )
+
+    op.drop_table("lockout_decisions")
     with op.batch_alter_table("holds", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_holds_standing",
@@ -288,6 +409,7 @@ def downgrade() -> None:
         )
 
     op.drop_table("holds")
+    op.drop_table("family_keys")
     op.drop_table("entry_positions")
     with op.batch_alter_table("entries", schema=None) as batch_op:
         batch_op.drop_index("ix_entries_run_id")

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from policies.models import Policy
 from tests.policies.written import load_all, write
-from worker.registry import jobs
+from worker.registry import every_job
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "policies.md").read_text()
 SHIPPED = Path(__file__).parents[2] / "policies"
@@ -31,7 +31,7 @@ def _models(annotation: Any, seen: set[type[BaseModel]]) -> Iterator[type[BaseMo
 
 def _keys() -> set[tuple[str, str]]:
     seen: set[type[BaseModel]] = set()
-    roots = [Policy, *(job.Options for job in jobs().values())]
+    roots = [Policy, *(job.Options for job in every_job().values())]
     return {
         (model.__name__, key)
         for root in roots

@@ -8,7 +8,7 @@ import pytest
 from policies.models import RecordOptions, SelectOptions
 from policies.selectors import cutoffs
 from tests.policies.written import load_all
-from worker.registry import job_of, jobs
+from worker.registry import every_job, job_of
 
 LOADED = load_all(Path(__file__).parents[2] / "policies")
 NOW = datetime(2026, 2, 28, 3, 20, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_every_quarantine_has_a_policy_that_empties_it() -> None:
 
 
 def test_every_job_has_a_policy() -> None:
-    assert {loaded.policy.job for loaded in LOADED.values()} == set(jobs())
+    assert {loaded.policy.job for loaded in LOADED.values()} == set(every_job())
 
 
 @pytest.mark.parametrize("name", CUTOFFS)

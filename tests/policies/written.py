@@ -6,7 +6,7 @@ import pytest
 
 from policies.errors import PolicyError
 from policies.loader import LoadedPolicy, load
-from worker.registry import jobs
+from worker.registry import every_job
 
 PURGE = """\
 name: old-sales
@@ -55,7 +55,7 @@ def write(directory: Path, text: str, name: str | None = None) -> Path:
 
 
 def load_all(*directories: Path) -> dict[str, LoadedPolicy]:
-    return load(directories, {name: job.Options for name, job in jobs().items()})
+    return load(directories, {name: job.Options for name, job in every_job().items()})
 
 
 def complaint(directory: Path) -> str:

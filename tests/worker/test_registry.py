@@ -9,7 +9,7 @@ import pytest
 
 from policies.errors import PolicyError, TendError
 from worker.errors import UnknownPolicy
-from worker.registry import Policies, frozen_policy, job_of, jobs, jobs_in
+from worker.registry import Policies, frozen_policy, is_task, job_of, jobs, jobs_in
 
 SHIPPED = Path(__file__).parents[2] / "policies"
 POLICIES = Policies.load([SHIPPED])
@@ -79,7 +79,8 @@ def test_a_frozen_text_becomes_the_same_policy_again(name: str) -> None:
     again = frozen_policy(policy.text)
     assert again == policy
     assert again.version == policy.version
-    assert job_of(again).selector(again) == job_of(policy).selector(policy)
+    if not is_task(policy):
+        assert job_of(again).selector(again) == job_of(policy).selector(policy)
 
 
 def test_a_frozen_text_with_words_of_another_version_says_so() -> None:

@@ -12,6 +12,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from policies.errors import TendError
+from worker import families
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Command:
     does: str
 
 
-COMMANDS = {
+_OWN = {
     "policies": Command("policies:app", "List the policies, or show one as it is in effect."),
     "status": Command("status:status", "Show what is overdue, at work and waiting."),
     "report": Command("report:app", "Group what is overdue by user or store."),
@@ -54,6 +55,10 @@ COMMANDS = {
     "worker": Command("processes:worker", "Run the processes that do the work."),
     "console": Command("console:console", "Run the process that answers over HTTP."),
 }
+COMMANDS = _OWN | {
+    family.word: Command(f"{family.module}:app", family.does) for family in families.commands()
+}
+"""Tend's own, and those that job families bring."""
 
 
 class _Commands(TyperGroup):
@@ -89,7 +94,11 @@ def _tend() -> typer.Typer:
 def loaded(name: str) -> Any:
     """The command itself, with its options."""
     module, _, attribute = COMMANDS[name].place.partition(":")
-    found = getattr(import_module(f"worker.cli.{module}"), attribute)
+    if name in _OWN:
+        found = getattr(import_module(f"worker.cli.{module}"), attribute)
+    else:
+        host = import_module("worker.cli.host").FamilyHost(module.split(".")[1])
+        found = getattr(import_module(module), attribute)(host)
     if not isinstance(found, typer.Typer):
         app = typer.Typer(add_completion=False)
         app.command(name)(found)

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from policies.errors import TendError
-from policies.models import Policy, RecordOptions
+from policies.models import Policy
 from worker import operations
 from worker import runs as store
 from worker.cli import context, endings, options, output, plans, undo_plan, working
@@ -20,6 +20,7 @@ from worker.errors import TargetError
 from worker.logs import safe_text
 from worker.narrowing import narrowing
 from worker.operations import Person
+from worker.registry import frozen_policy
 from worker.settings import Settings
 from worker.states import State
 
@@ -47,7 +48,8 @@ class Desk:
         """If the work is this process's, complain before it is asked for."""
         if self.engine is not None:
             with self.database.transaction() as session:
-                self.engine.target_of_run(store.get(session, run_id))
+                run = store.get(session, run_id)
+            self.engine.must_serve(frozen_policy(run.policy_text))
 
     def go_on(self, run_id: int) -> None:
         """What was asked is on record: do it, or wake the workers and perhaps watch them."""
@@ -110,7 +112,7 @@ def run(
             operations.apply(desk.database, run_id, wanted, person, inline=inline)
         else:
             if desk.engine is not None:
-                desk.engine.target_of(cast(RecordOptions, wanted.options))
+                desk.engine.must_serve(wanted)
             run_id = operations.request(
                 desk.database,
                 wanted,

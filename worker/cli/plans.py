@@ -1,13 +1,13 @@
 """`tend plan`: what a policy would change, computed in this process and written nowhere else."""
 
 import json
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from policies.models import Policy, RecordOptions
+from policies.models import Policy
 from worker import operations, present, runs
 from worker.cli import context, endings, options, output, working
 from worker.cli.output import exact, facts, heading, moment, number
@@ -59,7 +59,7 @@ def plan_here(
     scan: bool = False,
 ) -> int:
     """Plan in this process and return the run's id; whoever applies it may be a worker."""
-    engine.target_of(cast(RecordOptions, policy.options))
+    engine.must_serve(policy)
     run_id = operations.request(
         engine.database,
         policy,

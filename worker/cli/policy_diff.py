@@ -11,6 +11,7 @@ from worker import comparing
 from worker.cli import context, options, output
 from worker.cli.output import facts, heading, moment
 from worker.comparing import Former
+from worker.registry import is_task
 from worker.settings import Settings
 from worker.targets.kinds import KINDS
 
@@ -38,8 +39,10 @@ def diff(policy: options.PolicyName, as_json: options.Json = False) -> None:
 
 
 def _effect(settings: Settings, former: Former | None, wanted: Policy) -> Document:
-    kind = KINDS[cast(RecordOptions, wanted.options).target]
     before = former.text if former is not None else None
+    if is_task(wanted):
+        return comparing.no_effect(before)
+    kind = KINDS[cast(RecordOptions, wanted.options).target]
     with closing(kind.open_to_look(settings)) as target:
         return comparing.effect(target, before, wanted, datetime.now(UTC))
 

@@ -10,10 +10,14 @@ from worker import bootstrap, logs, queue, reconciler, sentry, supervise
 from worker import migrate as migrations
 from worker import scheduler as scheduling
 from worker.audit import keeping
+from worker.chores import Chore
 from worker.cli import context, options, output
 from worker.cli.output import heading
 from worker.database import Database
 from worker.errors import DatabaseUnreachable
+from worker.keys import Keyring
+from worker.notices import delivery
+from worker.notices.channels import channels_of
 from worker.settings import Settings
 from worker.targets.kinds import served
 
@@ -48,14 +52,17 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
     sentry.start(settings, "scheduler")
     policies = served(settings, [loaded.policy for loaded in context.load_policies(settings)])
     broker = queue.connect(settings.need("redis_url"))
+    channels, keyring = channels_of(settings), Keyring.from_settings(settings)
     with closing(bootstrap.open_database(settings)) as database:
+        send = partial(delivery.deliver, database, keyring, channels, settings.env)
+        notifying = Chore("notices", send, delivery.SECONDS)
         scheduling.run(
             database,
             policies,
             settings.env,
             ring=partial(queue.ring, broker),
             reconcile=partial(reconciler.reconcile, database),
-            chores=keeping.chores(settings, database),
+            chores=[*keeping.chores(settings, database), notifying],
         )
 
 

@@ -9,10 +9,12 @@ import pymongo
 
 from policies.errors import PolicyError
 from policies.models import Policy, RecordOptions
+from worker import bootstrap
 from worker.doctor.check import CONNECT_SECONDS, Check, Site, Verdict, ok
-from worker.registry import Policies, job_of
+from worker.registry import Policies, family_of, is_task, job_of, task_of
 from worker.settings import variable
-from worker.targets.kinds import KINDS, TENDED, kind_of
+from worker.targets.kinds import KINDS, TENDED, kind_of, kinds_of
+from worker.tasks.context import Looking
 
 
 def of_each_policy(site: Site) -> Iterator[Check]:
@@ -21,15 +23,27 @@ def of_each_policy(site: Site) -> Iterator[Check]:
         if kind.is_set(site.settings):
             for policy in of_kind(site, name):
                 yield Check(f"policy:{policy.name}", variable(kind.url), partial(_served, policy))
+            for policy in _tasks(site, name):
+                yield Check(f"policy:{policy.name}", variable(kind.url), partial(_ready, policy))
 
 
 def of_kind(site: Site, kind: str) -> list[Policy]:
     """The policies that work on this kind of target."""
+    return [policy for policy in _loaded(site) if kind_of(policy) == kind]
+
+
+def _tasks(site: Site, kind: str) -> list[Policy]:
+    """Those that perform tasks, under the first kind of target that they work on."""
+    return [
+        policy for policy in _loaded(site) if is_task(policy) and kinds_of(policy)[:1] == (kind,)
+    ]
+
+
+def _loaded(site: Site) -> list[Policy]:
     try:
-        loaded = Policies.load(site.settings.policy_directories)
+        return [each.policy for each in Policies.load(site.settings.policy_directories)]
     except PolicyError:
         return []  # the check of the policies says why
-    return [each.policy for each in loaded if kind_of(each.policy) == kind]
 
 
 def _load(site: Site) -> Verdict:
@@ -48,6 +62,19 @@ def _served(policy: Policy, site: Site) -> Verdict:
         reader = target.reader(options.collection, site.clock(), scan=False)
         job.check(reader, policy, job.selector(policy))
     return ok(f"{options.collection} has the indexes that this policy needs.")
+
+
+def _ready(policy: Policy, site: Site) -> Verdict:
+    """Whether what a task's policy names is there, by the job's own judgement."""
+    with closing(bootstrap.open_database(site.settings)) as database:
+        engine = bootstrap.open_engine(site.settings, database)
+        try:
+            with pymongo.timeout(CONNECT_SECONDS):
+                job = task_of(policy)
+                job.check(Looking(engine, family_of(job), site.clock()), policy)
+        finally:
+            engine.close()
+    return ok("What this policy names is there.")
 
 
 CHECKS = (Check("policies", "TEND_POLICY_DIR", _load),)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from policies.models import Policy, RecordOptions
+from policies.models import Policy, RecordOptions, TaskOptions
 from policies.selectors import parent_of
 from worker.registry import job_of
 from worker.targets.kinds import kind_of
@@ -24,13 +24,26 @@ class Footprint:
 
 def footprint(policies: Iterable[Policy], kind: str) -> Footprint:
     """The collections of this kind of target that these policies work on."""
-    wanted = [each for each in policies if kind_of(each) == kind]
+    found = list(policies)
+    wanted = [each for each in found if kind_of(each) == kind]
     options = [cast(RecordOptions, each.options) for each in wanted]
+    every = (each.options for each in found)
+    tasks = [each for each in every if isinstance(each, TaskOptions) and kind in each.targets]
     parents = [parent_of(job_of(each).selector(each)) for each in wanted]
     return Footprint(
-        changed=_once(name for each in options for name in each.written),
+        changed=_once(
+            [
+                *(name for each in options for name in each.written),
+                *(name for each in tasks for name in each.written),
+            ]
+        ),
         quarantines=_once(each.collection + SUFFIX for each in options if each.quarantines),
-        read=_once(each.parent for each in parents if each is not None),
+        read=_once(
+            [
+                *(each.parent for each in parents if each is not None),
+                *(name for each in tasks for name in each.read),
+            ]
+        ),
     )
 
 

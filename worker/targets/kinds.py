@@ -9,7 +9,7 @@ from typing import Literal
 import structlog
 from pydantic import SecretStr
 
-from policies.models import Policy, RecordOptions
+from policies.models import Policy, RecordOptions, TaskOptions
 from worker.errors import SettingError
 from worker.own_data import TARGET, take_along
 from worker.settings import Settings, example, not_set
@@ -83,26 +83,37 @@ def kinds_set(settings: Settings) -> dict[str, TargetKind]:
 def served(settings: Settings, policies: Sequence[Policy]) -> list[Policy]:
     """The policies that can fire on this site; of each other one the log says why it cannot."""
     for policy in policies:
-        kind = kind_of(policy)
-        if kind is not None and not is_served(settings, policy):
+        for kind in _unserved(settings, policy):
             log.warning("policy does not fire", policy=policy.name, why=KINDS[kind].unset)
     return [policy for policy in policies if is_served(settings, policy)]
 
 
 def is_served(settings: Settings, policy: Policy) -> bool:
-    """Whether the site has the kind of database that the policy names.
+    """Whether the site has each kind of database that the policy names.
 
     Where no URL is set at all, as on a host for looking, nobody can tell that it has not.
     """
-    kind = kind_of(policy)
+    return not _unserved(settings, policy)
+
+
+def _unserved(settings: Settings, policy: Policy) -> list[str]:
     found = {name for name, each in TENDED.items() if each.is_set(settings)}
-    return kind in {None, TARGET} or kind in found or not found
+    return [kind for kind in kinds_of(policy) if found and kind not in {TARGET, *found}]
 
 
 def kind_of(policy: Policy) -> str | None:
-    """The kind of target that a policy names, if it works on one."""
+    """The kind of target whose records a policy changes; None if it performs tasks."""
     options = policy.options
     return options.target if isinstance(options, RecordOptions) else None
+
+
+def kinds_of(policy: Policy) -> tuple[str, ...]:
+    """The kinds of target that a policy needs, whatever it does there."""
+    options = policy.options
+    if isinstance(options, TaskOptions):
+        return options.targets
+    kind = kind_of(policy)
+    return () if kind is None else (kind,)
 
 
 def open_targets(settings: Settings) -> dict[str, Target]:

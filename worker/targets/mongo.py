@@ -26,6 +26,7 @@ from worker.errors import IndexMissing
 from worker.targets import mongo_indicators, mongo_pages
 from worker.targets.base import Archive, BatchRecord, Reading, RecordOutcome
 from worker.targets.mongo_collections import check_collection, check_quarantine
+from worker.targets.mongo_documents import MongoDocuments, MongoGuardedDocuments
 from worker.targets.mongo_errors import translated
 from worker.targets.mongo_fence import COLLECTION, MongoFence, close_fence, committed
 from worker.targets.mongo_look import MongoLook
@@ -77,6 +78,14 @@ class MongoTarget:
     def close(self) -> None:
         self._client.close()
         self._reading.close()
+
+    def documents(self) -> MongoDocuments:
+        """For a task that looks: read where plans are read."""
+        return MongoDocuments(self._reads)
+
+    def guarded_documents(self) -> MongoGuardedDocuments:
+        """For a task that performs: the primary, and `majority` writes."""
+        return MongoGuardedDocuments(self._writes)
 
     def reader(
         self,

@@ -1,0 +1,143 @@
+"""The contract of task jobs: those whose work is not a set of records to delete or mend.
+
+A task plans items, a person may read them, and a worker performs them. The engine gives it
+everything that record jobs have but a fence in a target and an archive: so what it writes is
+guarded by its own condition, doing it again changes nothing, and `undo` is `none`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+from redis import Redis
+from sqlalchemy.orm import Session
+
+from jobs.base import Item, Outcomes, Record
+from policies.models import Policy, PolicyOptions
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What people outside of Tend are told; of one `cause` they are told once."""
+
+    cause: str
+    text: str
+    urgent: bool = False
+
+
+class State(Protocol):
+    """The family's own tables in the control database."""
+
+    def transaction(self) -> AbstractContextManager[Session]:
+        """One short transaction: committed at its end, rolled back on any error."""
+
+    def notify(self, session: Session, notice: Notice) -> None:
+        """Queue a notice in the transaction of what it announces; no channel is asked here."""
+
+
+class Vault(Protocol):
+    """Seals what a family keeps about people, with a key that no other family has."""
+
+    def seal(self, plain: bytes, name: str) -> bytes:
+        """Compress and encrypt; the result opens only under the same `name`."""
+
+    def open(self, sealed: bytes, name: str) -> bytes:
+        """What was sealed under `name`."""
+
+    def digest(self, data: bytes) -> str:
+        """64 hexadecimal digits, equal for equal data, by which sealed things can be found."""
+
+
+class Documents(Protocol):
+    """A MongoDB target, to look at: `where` is a filter, every value in it a plain one."""
+
+    def find(
+        self,
+        collection: str,
+        where: Mapping[str, Any],
+        fields: Sequence[str],
+        *,
+        order: str | None = None,
+        limit: int = 0,
+    ) -> Iterator[Record]:
+        """Stream these fields of what matches, by one field upwards if told; 0 is no limit."""
+
+
+class GuardedDocuments(Documents, Protocol):
+    """The same on the primary, with writes that each ask their own condition. All `majority`."""
+
+    def update(
+        self,
+        collection: str,
+        where: Mapping[str, Any],
+        fields: Record,
+        unset: Sequence[str] = (),
+    ) -> bool:
+        """Set and remove fields of one document that still matches; whether there was one."""
+
+    def insert(self, collection: str, document: Record) -> bool:
+        """Insert a document with an `_id`; False if there is one by that `_id` already."""
+
+    def delete(self, collection: str, where: Mapping[str, Any]) -> bool:
+        """Remove one document that still matches; whether there was one."""
+
+
+class TaskContext(Protocol):
+    """What looking gets: nothing here can write to a target."""
+
+    @property
+    def as_of(self) -> datetime:
+        """The moment that counts as now: the plan's, when its items are performed."""
+
+    @property
+    def state(self) -> State: ...
+
+    @property
+    def vault(self) -> Vault: ...
+
+    @property
+    def redis(self) -> "Redis":
+        """Raises `SettingError` where no Redis is set."""
+
+    @property
+    def documents(self) -> Documents:
+        """Raises `TargetMissing` where no MongoDB is set."""
+
+
+class PerformContext(TaskContext, Protocol):
+    """What performing gets beside it: guarded writes."""
+
+    @property
+    def documents(self) -> GuardedDocuments: ...
+
+
+class TaskJob(Protocol):
+    """What a policy asks for, item by item, and how to do it."""
+
+    name: ClassVar[str]
+    Options: ClassVar[type[PolicyOptions]]
+    """A subclass of `TaskOptions`, which say what of a target the policy reads and writes."""
+    security: ClassVar[bool]
+    """Whether the job protects against attackers: a brake for all policies spares it."""
+    mirror_action: ClassVar[str]
+    """The `action` under which the application's own log shows a run that changed something."""
+    mirror_count: ClassVar[str]
+    """The name that log gives to the number of items that changed something."""
+
+    def check(self, ctx: TaskContext, policy: Policy) -> None:
+        """Raise unless what the policy names is there."""
+
+    def plan(self, ctx: TaskContext, policy: Policy) -> Iterator[Item]:
+        """What is to be done now; the key and the fields of an item are small, and BSON knows them.
+
+        A preview shows the fields, masked by their names. Of the family's own state it may
+        write down what it has read; nothing else may change.
+        """
+
+    def perform(self, ctx: PerformContext, policy: Policy, items: Sequence[Item]) -> Outcomes:
+        """Do these items; one that is done already, in part or by another, is finished quietly.
+
+        Each write asks its own condition. After a crash the same items come again.
+        """

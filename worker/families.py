@@ -1,0 +1,52 @@
+"""Job families by their place: what a package in `jobs` may bring beside its job.
+
+`tables.py` is its state in the control database, `commands.py` its commands. A command must be
+listed without its drivers, so its name and line are read from the first line of the docstring:
+`tend lockout`: what it is for.
+"""
+
+import ast
+import pkgutil
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from policies.errors import TendError
+
+_LISTED = re.compile(r"`tend ([a-z]+)`: (.+)")
+
+
+class Family(NamedTuple):
+    """The command of a family: its word, its line in the help, and the module it is in."""
+
+    word: str
+    does: str
+    module: str
+
+
+def import_tables() -> None:
+    """Make the tables of every family known to the metadata they share."""
+    for module, _ in _files("tables"):
+        import_module(module)
+
+
+def commands() -> Iterator[Family]:
+    """The commands that families bring."""
+    for module, path in _files("commands"):
+        said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        listed = _LISTED.match(said)
+        if listed is None:
+            raise TendError(f"{module} must begin with a docstring like `tend word`: what it does.")
+        yield Family(listed[1], listed[2], module)
+
+
+def _files(name: str) -> Iterator[tuple[str, Path]]:
+    spec = find_spec("jobs")
+    for place in (spec and spec.submodule_search_locations) or ():
+        for module in pkgutil.iter_modules([place]):
+            path = Path(place) / module.name / f"{name}.py"
+            if module.ispkg and path.is_file():
+                yield f"jobs.{module.name}.{name}", path

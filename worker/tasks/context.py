@@ -1,0 +1,74 @@
+"""What a task job is handed: each thing opened when it is first asked for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import cast
+
+from redis import Redis
+from sqlalchemy.orm import Session
+
+from jobs.task import Documents, GuardedDocuments, Notice, State, Vault
+from worker.database import Database
+from worker.engine import Engine
+from worker.errors import SettingError, TargetMissing
+from worker.keys import Keyring
+from worker.notices import notices
+from worker.settings import not_set
+from worker.targets.kinds import KINDS
+from worker.targets.mongo import MongoTarget
+from worker.vault import open_vault
+
+
+@dataclass(frozen=True)
+class FamilyState:
+    """The control database, as a job family has it."""
+
+    database: Database
+    keyring: Keyring
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        with self.database.transaction() as session:
+            yield session
+
+    def notify(self, session: Session, notice: Notice) -> None:
+        notices.queue(session, self.keyring, notice)
+
+
+class Looking:
+    """For planning: it reads where plans are read, and nothing in it can write to a target."""
+
+    def __init__(self, engine: Engine, family: str, as_of: datetime) -> None:
+        self.as_of = as_of
+        self.state: State = FamilyState(engine.database, engine.keyring)
+        with engine.database.transaction() as session:
+            self.vault: Vault = open_vault(session, engine.keyring, family)
+        self._engine = engine
+
+    @cached_property
+    def redis(self) -> "Redis":
+        if self._engine.redis_url is None:
+            raise SettingError(not_set("redis_url"))
+        return Redis.from_url(self._engine.redis_url, socket_timeout=5)
+
+    @property
+    def documents(self) -> Documents:
+        return self._mongo.documents()
+
+    @property
+    def _mongo(self) -> MongoTarget:
+        target = self._engine.targets.get("mongo")
+        if target is None:
+            raise TargetMissing(KINDS["mongo"].unset)
+        return cast(MongoTarget, target)
+
+
+class Performing(Looking):
+    """For performing: the same on the primary, with guarded writes."""
+
+    @property
+    def documents(self) -> GuardedDocuments:
+        return self._mongo.guarded_documents()

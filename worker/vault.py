@@ -1,0 +1,22 @@
+"""What a family, or Tend's own notices, seal: one key for each, made when it is first needed."""
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from worker import database
+from worker.keys import Keyring, RunKey
+from worker.tables import FamilyKey
+
+
+def open_vault(session: Session, keyring: Keyring, family: str) -> RunKey:
+    """The family's key; whoever asks first makes it."""
+    row = session.get(FamilyKey, family)
+    if row is None:
+        key = keyring.wrap(RunKey.new())
+        row = FamilyKey(family=family, key=key, at=database.now(session))
+        try:
+            with session.begin_nested():
+                session.add(row)
+        except IntegrityError:  # another process was first, and its key stands
+            row = session.get_one(FamilyKey, family)
+    return keyring.unwrap(row.key)
