@@ -26,6 +26,9 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "report retention": Role.VIEWER,
         "audit list": Role.VIEWER,
         "audit verify": Role.VIEWER,
+        "audit export": Role.VIEWER,
+        "audit bundle": Role.VIEWER,
+        "audit receipt": Role.OPERATOR,
         "doctor": Role.VIEWER,
         "brake show": Role.VIEWER,
         "lockout list": Role.OPERATOR,
@@ -52,6 +55,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "reject": Role.APPROVER,
         "override": Role.APPROVER,
         "hold release": Role.APPROVER,
+        "audit destroy-key": Role.APPROVER,
         "token create": Role.ADMIN,
         "token revoke": Role.ADMIN,
     }

@@ -24,6 +24,7 @@ from worker import (
 from worker.audit import entries
 from worker.engine import Engine
 from worker.errors import (
+    ArchiveError,
     ClaimLost,
     DatabaseUnreachable,
     DeadlineExceeded,
@@ -31,6 +32,7 @@ from worker.errors import (
     GuardRefused,
     TargetUnreachable,
 )
+from worker.evidence import manifests
 from worker.logs import safe_text
 from worker.states import State
 from worker.tables import Chunk, Doorbell, Entry, Run
@@ -184,7 +186,7 @@ def _refuse(engine: Engine, run_id: int, error: GuardRefused) -> None:
 
 
 def tidy(engine: Engine, run_id: int) -> bool:
-    """What a run that is over still owes: its mirrored summary, and the end of its archive."""
+    """What a run that is over still owes: manifests, its summary, and the end of its archive."""
     with engine.database.transaction() as session:
         run = runs.get(session, run_id)
         moment = database.now(session)
@@ -193,6 +195,8 @@ def tidy(engine: Engine, run_id: int) -> bool:
         waiting = run.state in {State.PLANNED, State.AWAITING_APPROVAL}
         owes_mirror = run.mirrored_at is None and run.state in mirror.MIRRORED
         is_braked = brake.standing(session, run.policy, is_security=False) is not None
+    if not unsettled:
+        _list_records(engine, run)
     if unsettled:
         settling.settle(engine, run_id, engine.actor)
     elif past and waiting:
@@ -204,6 +208,14 @@ def tidy(engine: Engine, run_id: int) -> bool:
     elif owes_mirror:
         mirror.mirror(engine, run_id)
     return False
+
+
+def _list_records(engine: Engine, run: Run) -> None:
+    """Write the manifests that are owed; while the archive is out of reach they stay so."""
+    try:
+        manifests.write_owed(engine, run)
+    except ArchiveError as error:
+        log.warning("manifests stay owed", run=run.id, why=safe_text(error))
 
 
 def _expire(engine: Engine, run_id: int) -> None:
@@ -233,6 +245,7 @@ def _destroy(engine: Engine, run_id: int) -> None:
     if held_archives.is_kept(engine, run):
         _keep(engine, run_id)
         return
+    manifests.write_owed(engine, run, at_the_end=True)
     engine.archive.destroy(run.token)
     if not is_task_run(run):
         engine.target_of_run(run).forget(run.token + "/")

@@ -191,6 +191,24 @@ class HoldUnknown(UsageError):
     code = "hold_unknown"
 
 
+class SubjectUnknown(UsageError):
+    """No key names this subject: nothing of theirs was changed, or the key is destroyed."""
+
+    code = "subject_unknown"
+
+
+class NotSigned(TendError):
+    """No checkpoint covers yet what evidence is asked for."""
+
+    code = "not_signed"
+
+
+class SubjectHeld(TendError):
+    """A legal hold protects the subject, and so what proves what became of its records."""
+
+    code = "subject_held"
+
+
 class BatchesAtWork(TendError):
     """A batch that began before a hold did not end in time."""
 

@@ -12,6 +12,7 @@ from worker.errors import ArchiveError
 from worker.tables import Chunk, Run
 from worker.targets.base import ArchiveRef, RecordOutcome
 from worker.targets.mongo_restore import value_at
+from worker.targets.mongo_unique import MISSING
 
 log = structlog.get_logger()
 
@@ -45,7 +46,7 @@ def _subjects(engine: Engine, run: Run) -> Iterator[frozenset[Subject]]:
     for ref in _objects(engine, run):
         for record in engine.archive.read(key, ref):
             if record.before is not None:
-                yield frozenset(_of_record(engine.subjects, run.collection, record))
+                yield frozenset(subjects_of(engine.subjects, place_of_record(run, record), record))
 
 
 def _objects(engine: Engine, run: Run) -> Iterator[ArchiveRef]:
@@ -56,8 +57,18 @@ def _objects(engine: Engine, run: Run) -> Iterator[ArchiveRef]:
         yield from objects.changed(chunk)
 
 
-def _of_record(subjects: Subjects, place: str, record: RecordOutcome) -> Iterator[Subject]:
-    """A value is compared as the text of it, in which a hold is written."""
+def place_of_record(run: Run, record: RecordOutcome) -> str:
+    """Target and collection of an archived record, which may be one that went with another."""
+    planned = str(run.collection)
+    if record.collection is None:
+        return planned
+    return f"{planned.partition('/')[0]}/{record.collection}"
+
+
+def subjects_of(subjects: Subjects, place: str, record: RecordOutcome) -> Iterator[Subject]:
+    """Whom an archived record belongs to; a value is the text of it, as a hold is written."""
     image = record.before["row"] if place.startswith("sql/") else record.before
     for name, field in subjects.fields(place).items():
-        yield name, str(value_at(image, field))
+        value = value_at(image, field)
+        if value is not MISSING and value is not None:
+            yield name, str(value)

@@ -174,15 +174,18 @@ def _standing_cases(session: Session, case: str) -> str:
     return did_you_mean(case, cases) if cases else "none does"
 
 
+def value_digest(hold: Hold) -> str:
+    """The hold's value as entries name it: keyed, since they outlive the hold."""
+    return hmac.digest(hold.salt, hold.value.encode(), "sha256").hex()
+
+
 def _record(session: Session, hold: Hold, action: str, person: Person) -> None:
-    """An entry names the subject's value by a keyed digest: entries outlive the hold."""
-    digest = hmac.digest(hold.salt, hold.value.encode(), "sha256").hex()
     detail = {
         "reason": person.reason,
         "hold": hold.id,
         "case": hold.case,
         "subject": hold.subject,
-        "value_digest": digest,
+        "value_digest": value_digest(hold),
         "anticipatory": hold.anticipatory,
     }
     entries.append(session, action, person.actor, detail=detail)

@@ -6,6 +6,7 @@ from sqlalchemy import and_, exists, or_, select
 
 from worker import database, runs
 from worker.database import Database
+from worker.evidence import manifests
 from worker.mirror import MIRRORED
 from worker.settling import may_be_open
 from worker.states import UNFINISHED, State
@@ -42,9 +43,10 @@ def reconcile(db: Database) -> int:
             exists().where(may_be_open(Run.id)),
         )
         unmirrored = and_(Run.state.in_(MIRRORED), Run.mirrored_at.is_(None))
+        unlisted = and_(Run.key.is_not(None), exists().where(manifests.owed(Run.id)))
         untidy = and_(
             Run.state.not_in(UNFINISHED),
-            or_(past, unsettled, unmirrored),
+            or_(past, unsettled, unmirrored, unlisted),
             or_(Run.rung_at.is_(None), Run.rung_at < moment - TIDY_EVERY),
         )
         owed = session.scalars(

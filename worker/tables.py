@@ -308,6 +308,50 @@ class Hold(Table):
     released_at: Mapped[datetime | None]
 
 
+class Manifest(Table):
+    """Which records a chunk changed, as lines that only their subjects' keys can read."""
+
+    __tablename__ = "manifests"
+
+    run_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """No foreign key: manifests outlive their run's row, as its entries do."""
+    direction: Mapped[str] = mapped_column(String(8), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    lines: Mapped[int]
+    root: Mapped[str] = mapped_column(String(64))
+    """The Merkle root over the lines, which the manifest's entry bears, too."""
+    counts: Mapped[dict[str, Any]]
+    """How many records, by target and collection and by what became of them."""
+    payload: Mapped[bytes]
+    """The lines, sorted, each of the same length."""
+
+
+class SubjectKey(Table):
+    """What the key of one subject is made of; destroying it leaves the row with neither part."""
+
+    __tablename__ = "subject_keys"
+    __table_args__ = (
+        Index("ix_subject_keys_digest", "digest", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[bytes | None]
+    """Finds the subject without naming it: keyed with a secret that TEND_KEYS wrap."""
+    salt: Mapped[bytes | None]
+    made_at: Mapped[datetime]
+    destroyed_at: Mapped[datetime | None]
+
+
+class WrappedSecret(Table):
+    """A secret of this installation, wrapped by the keys in TEND_KEYS."""
+
+    __tablename__ = "wrapped_secrets"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    wrapped: Mapped[bytes]
+
+
 class ScheduleCursor(Table):
     """Up to which due time a policy's schedule has been turned into rows."""
 

@@ -172,6 +172,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("level", "place", name=op.f("pk_log_subtrees")),
     )
     op.create_table(
+        "manifests",
+        sa.Column("run_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("direction", sa.String(length=8), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("root", sa.String(length=64), nullable=False),
+        sa.Column("counts", sa.JSON(), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "direction", "number", name=op.f("pk_manifests")),
+    )
+    op.create_table(
         "notices",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("cause", sa.String(length=128), nullable=False),
@@ -269,6 +280,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("policy", name=op.f("pk_schedule_cursors")),
     )
     op.create_table(
+        "subject_keys",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=True),
+        sa.Column("salt", sa.LargeBinary(), nullable=True),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("destroyed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subject_keys")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("subject_keys", schema=None) as batch_op:
+        batch_op.create_index("ix_subject_keys_digest", ["digest"], unique=True)
+
+    op.create_table(
         "switches",
         sa.Column("policy", sa.String(length=64), nullable=False),
         sa.Column("enabled_version", sa.String(length=64), nullable=True),
@@ -299,6 +323,12 @@ def upgrade() -> None:
         "unsequenced_entries",
         sa.Column("entry_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_unsequenced_entries")),
+    )
+    op.create_table(
+        "wrapped_secrets",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_wrapped_secrets")),
     )
     op.create_table(
         "chunks",
@@ -367,9 +397,14 @@ def downgrade() -> None:
 
     op.drop_table("doorbells")
     op.drop_table("chunks")
+    op.drop_table("wrapped_secrets")
     op.drop_table("unsequenced_entries")
     op.drop_table("tokens")
     op.drop_table("switches")
+    with op.batch_alter_table("subject_keys", schema=None) as batch_op:
+        batch_op.drop_index("ix_subject_keys_digest")
+
+    op.drop_table("subject_keys")
     op.drop_table("schedule_cursors")
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.drop_index("ix_runs_state")
@@ -381,6 +416,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_notices_sent_at")
 
     op.drop_table("notices")
+    op.drop_table("manifests")
     op.drop_table("log_subtrees")
     with op.batch_alter_table("lockout_pardons", schema=None) as batch_op:
         batch_op.drop_index("ix_lockout_pardons_until")

@@ -52,7 +52,14 @@ def test_ids_on_sqlite_are_never_used_again(sqlite_url: str) -> None:
         created = session.scalars(
             text("select name from sqlite_master where sql like '%AUTOINCREMENT%'")
         ).all()
-    assert sorted(created) == ["checkpoints", "entries", "holds", "runs", "tokens"]
+    assert sorted(created) == [
+        "checkpoints",
+        "entries",
+        "holds",
+        "runs",
+        "subject_keys",
+        "tokens",
+    ]
     database.close()
 
 

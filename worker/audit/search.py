@@ -1,14 +1,16 @@
-"""Finding entries: by run, policy, actor, action and time."""
+"""Finding entries: by run, policy, actor, action, target, outcome and time."""
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, String, cast, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from worker.audit import entries
-from worker.tables import Entry
+from worker.states import State
+from worker.tables import Entry, Manifest, RunCollection
 
 
 class Search(BaseModel):
@@ -20,6 +22,10 @@ class Search(BaseModel):
     policy: str | None = None
     actor: str | None = None
     action: str | None = None
+    target: str | None = None
+    """Target and collection that the run writes to."""
+    outcome: State | None = None
+    """A state in which the run has ever been."""
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
     limit: Annotated[int, Field(ge=1)] = 100
@@ -27,21 +33,42 @@ class Search(BaseModel):
 
 def search(session: Session, wanted: Search) -> list[Entry]:
     """The newest entries that match, at most `limit`, in the order in which they were written."""
+    found = select(Entry).where(*conditions(wanted)).order_by(Entry.id.desc()).limit(wanted.limit)
+    return list(session.scalars(found))[::-1]
+
+
+def conditions(wanted: Search) -> Iterator[ColumnElement[bool]]:
+    """What holds of every entry that matches; `limit` is not among it."""
     columns = {
         Entry.run_id: wanted.run,
         Entry.policy: wanted.policy,
         Entry.actor: wanted.actor,
         Entry.action: wanted.action,
     }
-    found = select(Entry).order_by(Entry.id.desc()).limit(wanted.limit)
     for column, value in columns.items():
         if value is not None:
-            found = found.where(column == value)
+            yield column == value
+    if wanted.target is not None:
+        yield _writes_to(wanted.target)
+    if wanted.outcome is not None:
+        yield _was_ever(wanted.outcome)
     if wanted.since is not None:
-        found = found.where(Entry.at >= wanted.since)
+        yield Entry.at >= wanted.since
     if wanted.until is not None:
-        found = found.where(Entry.at < wanted.until)
-    return list(session.scalars(found))[::-1]
+        yield Entry.at < wanted.until
+
+
+def _writes_to(target: str) -> ColumnElement[bool]:
+    """By the run's row; and, of runs whose row is gone, by what their manifests list."""
+    collections = select(RunCollection.run_id).where(RunCollection.collection == target)
+    listing = cast(Manifest.counts, String).contains(f'"{target}"', autoescape=True)
+    listed = select(Manifest.run_id).where(listing)
+    return or_(Entry.run_id.in_(collections), Entry.run_id.in_(listed))
+
+
+def _was_ever(outcome: State) -> ColumnElement[bool]:
+    ended = aliased(Entry)
+    return Entry.run_id.in_(select(ended.run_id).where(ended.action == f"run_{outcome}"))
 
 
 def as_json(entry: Entry) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -12,15 +11,15 @@ from worker.audit import search
 from worker.audit.search import Search
 from worker.audit.verify import Report
 from worker.audit.verify import verify as verify_all
-from worker.cli import context, options, output
-from worker.errors import UsageError
+from worker.cli import context, evidence, options, output
+from worker.cli.times import TIME, moment_of
 from worker.tables import Entry
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
+evidence.add_to(app)
 
 SHOWN = 50
 _DIGEST = 64
-_TIME = "An ISO time such as 2026-03-01 or 2026-03-01T12:30+01:00; UTC unless it says otherwise."
 
 
 @app.command("list")
@@ -29,7 +28,9 @@ def list_entries(
     policy: Annotated[str | None, typer.Option("--policy", help="Only of this policy.")] = None,
     actor: Annotated[str | None, typer.Option("--actor", help="Only by this actor.")] = None,
     action: Annotated[str | None, typer.Option("--action", help="Only of this action.")] = None,
-    since: Annotated[str | None, typer.Option("--since", help=f"From then on. {_TIME}")] = None,
+    target: options.AuditTarget = None,
+    outcome: options.AuditOutcome = None,
+    since: Annotated[str | None, typer.Option("--since", help=f"From then on. {TIME}")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Before then.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = SHOWN,
     as_json: options.Json = False,
@@ -40,8 +41,10 @@ def list_entries(
         policy=policy,
         actor=actor,
         action=action,
-        since=_time("--since", since),
-        until=_time("--until", until),
+        target=target,
+        outcome=outcome,
+        since=None if since is None else moment_of("--since", since),
+        until=None if until is None else moment_of("--until", until),
         limit=limit,
     )
     settings = context.load_settings()
@@ -115,15 +118,3 @@ def _in_words(detail: Any) -> Iterator[str]:
                 yield f"{name}={value[:12]}…"
             case _ if value is not None:
                 yield f"{name}={value}"
-
-
-def _time(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"{option} {text} is no time; write it as 2026-03-01 or 2026-03-01T12:30+01:00."
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -20,10 +20,10 @@ from worker.keys import Keyring
 from worker.listing import Became
 from worker.logs import safe_text
 from worker.settings import Settings
+from worker.spreadsheets import cell
 
 Document = dict[str, Any]
 COLUMNS = ("collection", "key", "outcome", "code", "before", "after")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def records(
@@ -100,17 +100,8 @@ def _print_csv(rows: Iterable[Document]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow(_cell(row[name]) for name in COLUMNS)
+        writer.writerow(cell(row[name]) for name in COLUMNS)
     sys.stdout.flush()
-
-
-def _cell(value: Any) -> Any:
-    """A spreadsheet takes text that begins like a formula for one."""
-    if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
 
 
 def _print_json(run_id: int, rows: Iterable[Document], counts: Counter[str]) -> None:

@@ -49,7 +49,7 @@ def test_list_takes_every_condition_at_once(capsys: pytest.CaptureFixture[str]) 
 def test_list_for_a_person_has_one_line_for_each_entry(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "list", "--run", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + 21
+    assert len(lines) == 2 + 25
     (outcome,) = [line for line in lines if "result=lost" in line]
     assert "chunk_outcome" in outcome
     assert "attempt=1 chunk=0" in outcome

@@ -1,0 +1,160 @@
+"""What `tend audit` has for those who carry evidence away: exports, bundles, receipts."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from policies.subjects import load_subjects
+from worker import holding, runs
+from worker.audit import keeping
+from worker.audit.search import Search
+from worker.audit.signing import Signer
+from worker.cli import context, options, output
+from worker.cli.output import moment
+from worker.cli.times import TIME, moment_of
+from worker.errors import UsageError
+from worker.evidence import bundle as bundles
+from worker.evidence import export as exports
+from worker.evidence import receipts
+from worker.evidence.bundle import Wanted
+from worker.evidence.sample import Sample
+from worker.evidence.subject_keys import SubjectKeys
+from worker.keys import Keyring
+
+SubjectOption = Annotated[
+    str, typer.Option("--subject", help="Whose, such as userId=66f0c1d2e3a4b5c6d7e8f901.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands below `tend audit`."""
+    app.command()(export)
+    app.command()(bundle)
+    app.command()(receipt)
+    app.command("destroy-key")(destroy_key)
+
+
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    run: Annotated[str | None, typer.Option("--run", help="Only of this run.")] = None,
+    policy: Annotated[str | None, typer.Option("--policy", help="Only of this policy.")] = None,
+    actor: Annotated[str | None, typer.Option("--actor", help="Only by this actor.")] = None,
+    action: Annotated[str | None, typer.Option("--action", help="Only of this action.")] = None,
+    target: options.AuditTarget = None,
+    outcome: options.AuditOutcome = None,
+    since: Annotated[str | None, typer.Option("--since", help=f"From then on. {TIME}")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Before then.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write entries to a file, one JSON document a line, and a statement of what it is."""
+    wanted = Search(
+        run=None if run is None else runs.parse_id(run),
+        policy=policy,
+        actor=actor,
+        action=action,
+        target=target,
+        outcome=outcome,
+        since=None if since is None else moment_of("--since", since),
+        until=None if until is None else moment_of("--until", until),
+    )
+    settings = context.load_settings()
+    with context.control(settings) as database:
+        keeping.keep_once(settings, database)
+        signer = Signer.from_settings(settings)
+        statement = exports.export(database, signer, wanted, file, as_csv=as_csv)
+    if as_json:
+        output.print_json(statement)
+        return
+    out = output.console()
+    output.heading(out, settings.env, f"{file}: {statement['count']:,} entries")
+    output.say(f"{exports.statement_of(file)} says which they are and what was signed.")
+
+
+def bundle(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The zip to write.")],
+    since: Annotated[str, typer.Option("--from", help=f"The period begins then. {TIME}")],
+    until: Annotated[str, typer.Option("--to", help="It ends before then.")],
+    policy: Annotated[str | None, typer.Option("--policy", help="Only of this policy.")] = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=1, help="Draw so many entries, with proofs.")
+    ] = None,
+    seed: Annotated[
+        str | None, typer.Option("--seed", help="What the sample is drawn with; any text.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write a zip that a reviewer checks without Tend: entries, proofs, policies, a summary."""
+    if (sample is None) != (seed is None):
+        raise UsageError("--sample and --seed belong together: the seed draws the sample anew.")
+    settings = context.load_settings()
+    first, end = moment_of("--from", since), moment_of("--to", until)
+    end = min(end, datetime.now(UTC))
+    if first >= end:
+        raise UsageError("--from must be before --to, and in the past.")
+    drawn = Sample(sample, seed) if sample is not None and seed is not None else None
+    wanted = Wanted(settings.env, first, end, policy, drawn)
+    with context.control(settings) as database:
+        keeping.keep_once(settings, database)
+        statement = bundles.write(database, Signer.from_settings(settings), wanted, file)
+    if as_json:
+        output.print_json({"file": str(file), **statement})
+        return
+    out = output.console()
+    output.heading(out, settings.env, f"{file}: {statement['entries']['count']:,} entries")
+    output.say("Unpack it, read README.txt, and check it with `python3 -I verify.py`.")
+
+
+def receipt(subject: SubjectOption, as_json: options.Json = False) -> None:
+    """Say what became of one subject's records, when, and by which policy; --json has proofs."""
+    settings = context.load_settings()
+    named = holding.parse_subject(subject, load_subjects(settings.policy_directories))
+    keyring = Keyring.from_settings(settings)
+    with context.control(settings) as database:
+        keeping.keep_once(settings, database)
+        signer = Signer.from_settings(settings)
+        document = receipts.receipt(database, keyring, signer, named)
+    if as_json:
+        output.print_json(document)
+        return
+    out = output.console()
+    count = sum(len(one["lines"]) for one in document["changes"])
+    output.heading(out, settings.env, f"{subject}: {count:,} records")
+    names = ("run", "policy", "collection", "records", "became", "at", "last copy destroyed")
+    output.table(out, names, (_row(one) for one in document["changes"]))
+
+
+def destroy_key(
+    subject: SubjectOption,
+    reason: options.Reason = "",
+    on_behalf_of: options.OnBehalfOf = None,
+    as_json: options.Json = False,
+) -> None:
+    """Make what manifests say of a subject unreadable, for good; the log still verifies."""
+    settings = context.load_settings()
+    person = context.person(reason, on_behalf_of)
+    named = holding.parse_subject(subject, load_subjects(settings.policy_directories))
+    keyring = Keyring.from_settings(settings)
+    with context.control(settings) as database:
+        number = SubjectKeys.of(database, keyring).destroy(named, person)
+    if as_json:
+        output.print_json({"key": number, "subject": named[0]})
+        return
+    output.heading(output.console(), settings.env, f"key {number} of a {named[0]} is destroyed")
+
+
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    last = one["last_copy_destroyed_at"]
+    expires = one["last_copy_expires_at"]
+    copy = moment(last) if last else f"due {moment(expires)}" if expires else "not yet"
+    return (
+        one["run"],
+        one["policy"] or "",
+        one["collection"],
+        f"{len(one['lines']):,}",
+        one["became"],
+        moment(one["at"]) or "",
+        copy or "",
+    )
