@@ -5,10 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import RootModel, ValidationError
+from pydantic import RootModel
 
-from policies.errors import PolicyError
-from policies.located import Located, read
 from policies.selectors import (
     AllOf,
     AnyOf,
@@ -19,6 +17,7 @@ from policies.selectors import (
     Selector,
     Vocabulary,
 )
+from policies.single_file import load_one
 
 FILE = Path("holds") / "subjects.yaml"
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
@@ -91,17 +90,5 @@ def load_subjects(directories: Sequence[Path]) -> Subjects:
 
     Raises `PolicyError` with file, line and key.
     """
-    source: Located | None = None
-    for path in (directory / FILE for directory in directories):
-        if path.exists():
-            found = read(path)
-            source = source.under(found) if source is not None else found
-    if source is None:
-        return Subjects({})
-    try:
-        return Subjects.model_validate(source.plain)
-    except ValidationError as error:
-        detail = error.errors(include_url=False, include_input=False)[0]
-        keys, at = source.nearest(detail["loc"])
-        key = ".".join(str(part) for part in keys)
-        raise PolicyError(f"{at.where}: {key}: {detail['msg'].lower()}") from error
+    found = load_one(directories, FILE, Subjects)
+    return Subjects({}) if found is None else found

@@ -55,7 +55,8 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "reject": Role.APPROVER,
         "override": Role.APPROVER,
         "hold release": Role.APPROVER,
-        "audit destroy-key": Role.APPROVER,
+        "audit forget": Role.APPROVER,
+        "audit prune": Role.ADMIN,
         "token create": Role.ADMIN,
         "token revoke": Role.ADMIN,
     }

@@ -203,6 +203,12 @@ class NotSigned(TendError):
     code = "not_signed"
 
 
+class NotPrunable(TendError):
+    """These entries may not go: too young, held, in use, or not proven to be elsewhere."""
+
+    code = "not_prunable"
+
+
 class SubjectHeld(TendError):
     """A legal hold protects the subject, and so what proves what became of its records."""
 

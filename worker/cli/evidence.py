@@ -1,11 +1,13 @@
 """What `tend audit` has for those who carry evidence away: exports, bundles, receipts."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from policies.entries import load_entry_retention
 from policies.subjects import load_subjects
 from worker import holding, runs
 from worker.audit import keeping
@@ -17,7 +19,7 @@ from worker.cli.times import TIME, moment_of
 from worker.errors import UsageError
 from worker.evidence import bundle as bundles
 from worker.evidence import export as exports
-from worker.evidence import receipts
+from worker.evidence import pruning, receipts
 from worker.evidence.bundle import Wanted
 from worker.evidence.sample import Sample
 from worker.evidence.subject_keys import SubjectKeys
@@ -33,7 +35,8 @@ def add_to(app: typer.Typer) -> None:
     app.command()(export)
     app.command()(bundle)
     app.command()(receipt)
-    app.command("destroy-key")(destroy_key)
+    app.command()(forget)
+    app.command()(prune)
 
 
 def export(
@@ -126,7 +129,7 @@ def receipt(subject: SubjectOption, as_json: options.Json = False) -> None:
     output.table(out, names, (_row(one) for one in document["changes"]))
 
 
-def destroy_key(
+def forget(
     subject: SubjectOption,
     reason: options.Reason = "",
     on_behalf_of: options.OnBehalfOf = None,
@@ -143,6 +146,26 @@ def destroy_key(
         output.print_json({"key": number, "subject": named[0]})
         return
     output.heading(output.console(), settings.env, f"key {number} of a {named[0]} is destroyed")
+
+
+def prune(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle that holds them.")],
+    reason: options.Reason = "",
+    on_behalf_of: options.OnBehalfOf = None,
+    as_json: options.Json = False,
+) -> None:
+    """Remove old entries that a verified bundle holds; their hashes and all proofs stay."""
+    settings = context.load_settings()
+    person = context.person(reason, on_behalf_of)
+    keep = load_entry_retention(settings.policy_directories).keep
+    with context.control(settings) as database:
+        signer = Signer.from_settings(settings)
+        gone = pruning.prune(database, signer, settings.env, keep, file, person)
+    if as_json:
+        output.print_json(asdict(gone))
+        return
+    said = f"{gone.entries:,} entries and {gone.manifests:,} manifests are removed"
+    output.heading(output.console(), settings.env, said)
 
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import select
+
 from tests.worker.evidence.manifested import ADA, sales
 from tests.worker.scenario import ANOTHER, TESTER, Scenario, purge
 from worker import holding, operations
@@ -15,6 +17,7 @@ from worker.audit.signing import Signer
 from worker.evidence import bundle
 from worker.evidence.bundle import Wanted
 from worker.evidence.sample import Sample
+from worker.tables import Checkpoint
 
 SIGNER = Signer.of("test", b64encode(bytes(range(32))).decode())
 REFUSING = {"guards": {"max_records": 1, "max_percent": 100}, "name": "careful"}
@@ -35,6 +38,10 @@ def happen(scenario: Scenario) -> None:
 
 
 def sequence(scenario: Scenario) -> None:
+    """A checkpoint over everything, as if the last one had been signed a while ago."""
+    with scenario.engine.database.transaction() as session:
+        for checkpoint in session.scalars(select(Checkpoint)):
+            checkpoint.at -= timedelta(minutes=1)
     Sequencer(scenario.engine.database, SIGNER).sequence()
 
 
