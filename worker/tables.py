@@ -343,15 +343,6 @@ class SubjectKey(Table):
     destroyed_at: Mapped[datetime | None]
 
 
-class WrappedSecret(Table):
-    """A secret of this installation, wrapped by the keys in TEND_KEYS."""
-
-    __tablename__ = "wrapped_secrets"
-
-    name: Mapped[str] = mapped_column(String(32), primary_key=True)
-    wrapped: Mapped[bytes]
-
-
 class ScheduleCursor(Table):
     """Up to which due time a policy's schedule has been turned into rows."""
 
@@ -389,7 +380,7 @@ class Process(Table):
 
 
 class FamilyKey(Table):
-    """The key that seals what a job family, or Tend's own notices, keep; wrapped by TEND_KEYS."""
+    """The key of what a job family, Tend's own notices or manifests keep; wrapped by TEND_KEYS."""
 
     __tablename__ = "family_keys"
 

@@ -325,12 +325,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_unsequenced_entries")),
     )
     op.create_table(
-        "wrapped_secrets",
-        sa.Column("name", sa.String(length=32), nullable=False),
-        sa.Column("wrapped", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_wrapped_secrets")),
-    )
-    op.create_table(
         "chunks",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("direction", sa.String(length=8), nullable=False),
@@ -397,7 +391,6 @@ def downgrade() -> None:
 
     op.drop_table("doorbells")
     op.drop_table("chunks")
-    op.drop_table("wrapped_secrets")
     op.drop_table("unsequenced_entries")
     op.drop_table("tokens")
     op.drop_table("switches")

@@ -18,14 +18,15 @@ from worker import database
 from worker.audit import entries
 from worker.database import Database
 from worker.errors import SubjectHeld, SubjectUnknown
-from worker.keys import Keyring, RunKey
+from worker.keys import Keyring
 from worker.operations import Person
-from worker.tables import Hold, SubjectKey, WrappedSecret
+from worker.tables import Hold, SubjectKey
+from worker.vault import open_vault
 
 Subject = tuple[str, str]
 """A name of holds/subjects.yaml, and the value as text."""
 
-_NAME = "subject_keys"
+FAMILY = "subject_keys"
 _PAGE = 500
 _SALT_BYTES = 32
 
@@ -41,9 +42,7 @@ class SubjectKeys:
     def of(cls, db: Database, keyring: Keyring) -> "SubjectKeys":
         """With this installation's secret, which is made when it is first needed."""
         with db.transaction() as session:
-            _insert(session, WrappedSecret, [_new_secret(keyring)])
-            row = session.get_one(WrappedSecret, _NAME)
-            return cls(db, keyring.unwrap(row.wrapped).secret)
+            return cls(db, open_vault(session, keyring, FAMILY).secret)
 
     def make(self, subjects: Iterable[Subject]) -> dict[Subject, bytes]:
         """The key of each subject, made if there is none; a page at a time, in few questions."""
@@ -59,7 +58,7 @@ class SubjectKeys:
                         {"digest": each, "salt": os.urandom(_SALT_BYTES), "made_at": moment}
                         for each in missing
                     ]
-                    _insert(session, SubjectKey, rows)
+                    _insert(session, rows)
                     salts = _salts(session, page)
             found.update({one: self._key(one, salts[digest]) for digest, one in page.items()})
         return found
@@ -120,16 +119,10 @@ def _salts(session: Session, digests: Mapping[bytes, Subject]) -> dict[bytes, by
     return {digest: salt for digest, salt in rows if digest is not None and salt is not None}
 
 
-def _insert(
-    session: Session, table: type[SubjectKey | WrappedSecret], rows: list[dict[str, object]]
-) -> None:
+def _insert(session: Session, rows: list[dict[str, object]]) -> None:
     """Those that nobody else has inserted meanwhile."""
     dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    session.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
-
-
-def _new_secret(keyring: Keyring) -> dict[str, object]:
-    return {"name": _NAME, "wrapped": keyring.wrap(RunKey.new())}
+    session.execute(dialect.insert(SubjectKey).on_conflict_do_nothing(), rows)
 
 
 def _bytes(subject: Subject) -> bytes:
