@@ -24,6 +24,8 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "indexes": Role.VIEWER,
         "indexes create": Role.OPERATOR,
         "report retention": Role.VIEWER,
+        "report access": Role.VIEWER,
+        "report failures": Role.VIEWER,
         "audit list": Role.VIEWER,
         "audit verify": Role.VIEWER,
         "audit export": Role.VIEWER,

@@ -70,11 +70,14 @@ def unknown(policy: Policy, by: str, problem: str) -> Document:
         "groups": [],
         "rest": {"groups": 0, "records": 0},
         "without": 0,
+        "oldest": None,
+        "oldest_age_seconds": None,
         "problem": problem,
     }
 
 
 def _summed(source: Source, by: str, groups: dict[Hashable, Group], limit: int) -> Document:
+    dates = [group.oldest for group in groups.values() if group.oldest is not None]
     without = groups.pop(MISSING, Group(None))
     ordered = sorted(groups.values(), key=lambda group: -group.records)
     rest = ordered[limit:]
@@ -83,6 +86,7 @@ def _summed(source: Source, by: str, groups: dict[Hashable, Group], limit: int) 
         "groups": [_as_json(group, by, source.now) for group in ordered[:limit]],
         "rest": {"groups": len(rest), "records": sum(group.records for group in rest)},
         "without": without.records,
+        **_oldest(min(dates, default=None), source.now),
     }
 
 
@@ -103,10 +107,15 @@ def _hashable(value: Any) -> Hashable:
 
 
 def _as_json(group: Group, by: str, now: datetime) -> Document:
-    oldest = group.oldest
     return {
         "value": mask(by, group.value),
         "records": group.records,
-        "oldest": stamp(oldest) if oldest is not None else None,
-        "oldest_age_seconds": int((now - oldest).total_seconds()) if oldest is not None else None,
+        **_oldest(group.oldest, now),
+    }
+
+
+def _oldest(date: datetime | None, now: datetime) -> Document:
+    return {
+        "oldest": stamp(date) if date is not None else None,
+        "oldest_age_seconds": int((now - date).total_seconds()) if date is not None else None,
     }

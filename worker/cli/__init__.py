@@ -26,7 +26,7 @@ class Command:
 _OWN = {
     "policies": Command("policies:app", "List the policies, or show one as it is in effect."),
     "status": Command("status:status", "Show what is overdue, at work and waiting."),
-    "report": Command("report:app", "Group what is overdue by user or store."),
+    "report": Command("report:app", "Report what is overdue, who had access, and what failed."),
     "indexes": Command("indexes:app", "List the indexes that are wanted, or create one."),
     "explain": Command("explain:explain", "Say what policies and past runs mean to one record."),
     "plan": Command("plans:plan", "Plan a policy and stop: what it would change, and how much."),
@@ -47,7 +47,7 @@ _OWN = {
     "hold": Command("hold:app", "Protect a subject's records from every purge and repair."),
     "enable": Command("policies:enable", "Let a policy's schedule change data."),
     "disable": Command("policies:disable", "Let a policy's schedule only plan and report."),
-    "audit": Command("audit:app", "List audit entries, or verify that none was altered."),
+    "audit": Command("audit:app", "List, verify, export and prove what was done."),
     "token": Command("token:app", "Create, list or revoke the tokens that prove who is who."),
     "migrate": Command("processes:migrate", "Bring the control database to this version."),
     "doctor": Command("doctor:doctor", "Check every connection, index, clock and heartbeat."),

@@ -1,4 +1,4 @@
-"""`tend report retention`: what is overdue, by user or by store, without a run."""
+"""`tend report`: what is overdue by user or store, who had access, and what failed."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -13,21 +13,25 @@ from policies.subjects import load_subjects
 from worker import holds, report
 from worker.cli import context, options, output
 from worker.cli.output import heading, length, moment
+from worker.cli.times import TIME, moment_of
 from worker.engine import system_clock
 from worker.errors import UsageError
+from worker.evidence import reports as reports_of
 from worker.overdue import Source
 from worker.targets.base import Target
 from worker.targets.kinds import KINDS, kind_of, opened_to_look, served
 
 Document = dict[str, Any]
 _FIELD: TypeAdapter[str] = TypeAdapter(FieldName)
+Since = Annotated[str, typer.Option("--from", help=f"The period begins then. {TIME}")]
+Until = Annotated[str, typer.Option("--to", help="It ends before then.")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
 @app.callback()
 def reports() -> None:
-    """Reports that read the target and change nothing."""
+    """Reports that read and change nothing."""
 
 
 @app.command()
@@ -53,9 +57,16 @@ def retention(
     subjects = load_subjects(settings.policy_directories)
     with context.control(settings) as database:
         stands = holds.now(database)
+        with database.transaction() as session:
+            ran = {each.name: reports_of.retained(session, each.name) for each in wanted}
     with opened_to_look(settings) as targets:
         found = [
-            _grouped(targets, each, holds.protected(subjects, each, stands), by, seconds, limit)
+            {
+                **_grouped(
+                    targets, each, holds.protected(subjects, each, stands), by, seconds, limit
+                ),
+                **ran[each.name],
+            }
             for each in wanted
         ]
     if as_json:
@@ -64,6 +75,61 @@ def retention(
         _show(output.console(), settings.env, found)
     if any(each["problem"] for each in found):
         raise typer.Exit(1)
+
+
+@app.command()
+def access(since: Since, until: Until, as_json: options.Json = False) -> None:
+    """Who did what and how they are known, and every decision that takes a person."""
+    settings = context.load_settings()
+    period = moment_of("--from", since), moment_of("--to", until)
+    with context.control(settings) as database, database.transaction() as session:
+        found = reports_of.access(session, *period)
+    if as_json:
+        output.print_json(found)
+        return
+    out = output.console()
+    heading(out, settings.env, f"{len(found['people'])} people")
+    rows = [(one["actor"], one["proof"], _counted(one["entries"])) for one in found["people"]]
+    output.table(out, ("who", "known by", "entries"), rows)
+    for kind, listed in found.items():
+        if kind != "people" and listed:
+            out.print(output.printable(f"{kind.replace('_', ' ')}: {len(listed)}"))
+            output.table(out, ("  at", "run", "policy", "who", "what"), map(_event, listed))
+
+
+@app.command()
+def failures(since: Since, until: Until, as_json: options.Json = False) -> None:
+    """What failed, was refused or missed, why, and who did something about it and when."""
+    settings = context.load_settings()
+    period = moment_of("--from", since), moment_of("--to", until)
+    with context.control(settings) as database, database.transaction() as session:
+        found = reports_of.failures(session, *period)
+    if as_json:
+        output.print_json({"failures": found})
+        return
+    out = output.console()
+    unseen = sum(one["noticed"] is None for one in found)
+    heading(out, settings.env, f"{len(found)} failures, {unseen} that nobody reacted to")
+    output.table(out, ("at", "what", "run", "policy", "cause", "noticed"), map(_failed, found))
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _event(one: Document) -> tuple[str, ...]:
+    said = f"{one['action']}: {one['detail'].get('reason', '')}"
+    who = f"{one['actor']} ({one['actor_proof']})"
+    return f"  {moment(one['at'])}", one["run"] or "", one["policy"] or "", who, said
+
+
+def _failed(one: Document) -> tuple[str, ...]:
+    seen = one["noticed"]
+    noticed = "by nobody yet"
+    if seen is not None:
+        noticed = f"{seen['actor']}: {seen['action']} after {length(seen['after_seconds'])}"
+    said = (one["what"], one["run"] or "", one["policy"] or "", one["cause"] or "")
+    return moment(one["at"]) or "", *said, noticed
 
 
 def _check_field(by: str) -> None:
@@ -100,7 +166,15 @@ def _title(each: Document) -> str:
     if each["problem"]:
         return f"{each['policy']}: {each['problem']}"
     least = "at least " if each["at_least"] else ""
-    return f"{each['policy']}: {least}{each['records']:,} records overdue"
+    age = each["oldest_age_seconds"]
+    oldest = "" if age is None else f", the oldest {length(age)} old"
+    last = each["last_success_at"]
+    success = "never succeeded" if last is None else f"last success {moment(last)}"
+    held = f", {each['held']:,} held" if each["held"] else ""
+    return (
+        f"{each['policy']}: {least}{each['records']:,} records overdue{oldest}; {success}, "
+        f"{each['deleted']:,} deleted in all{held}"
+    )
 
 
 def _rows(each: Document) -> list[tuple[str, ...]]:

@@ -97,3 +97,29 @@ def test_rows_of_a_sql_table_are_grouped_alike(tend: Tend, tmp_path: Path) -> No
     wrong = tend(*words, "storeId")
     assert wrong.code == 1
     assert "has no column 'storeId'" in wrong.out
+
+
+def test_a_retention_report_says_when_a_policy_succeeded_last_and_what_it_deleted(
+    shop: Tend,
+) -> None:
+    words = ("report", "retention", "--policy", "sales-retention")
+    assert "never succeeded, 0 deleted in all" in shop(*words).out
+    shop.json("run", "sales-retention", "--limit", "2", "--reason", "x", "--inline")
+    (said,) = shop.json(*words)["policies"]
+    assert (said["last_success"], said["deleted"], said["held"]) == ("r-1", 2, 0)
+    assert said["oldest_age_seconds"] > 0
+    assert ", the oldest " in shop(*words).out
+
+
+def test_access_and_failures_are_reported_for_a_period(shop: Tend) -> None:
+    period = ("--from", "2020-01-01", "--to", "2999-01-01")
+    shop.policy("sales-retention", "guards: {max_records: 0, max_percent: 0}\n")
+    assert shop("run", "sales-retention", "--reason", "x", "--inline").code == 3
+    failed = shop("report", "failures", *period)
+    assert "1 failures, 1 that nobody reacted to" in failed.out
+    assert "by nobody yet" in failed.out
+    assert shop.json("report", "failures", *period)["failures"][0]["run"] == "r-1"
+    access = shop("report", "access", *period)
+    assert "1 people" in access.out
+    assert "claimed" in access.out
+    assert shop("report", "access", "--from", "soon", "--to", "2999-01-01").code == 2

@@ -13,7 +13,6 @@ from sqlalchemy import delete
 from tests.worker.evidence.bundles import (
     SIGNER,
     checked,
-    happen,
     sequence,
     unpacked,
     wanted,
@@ -32,8 +31,12 @@ SAMPLE = Sample(5, "auditor-2026")
 
 
 @pytest.fixture
+def scenario(happened: Scenario) -> Scenario:
+    return happened
+
+
+@pytest.fixture
 def packed(scenario: Scenario, tmp_path: Path) -> Path:
-    happen(scenario)
     return written(scenario, tmp_path, sample=SAMPLE)
 
 
@@ -151,7 +154,6 @@ def test_a_sample_is_drawn_the_same_again_and_otherwise_with_another_seed(packed
 def test_a_bundle_of_one_policy_has_its_entries_alone_and_says_so(
     scenario: Scenario, tmp_path: Path
 ) -> None:
-    happen(scenario)
     packed = written(scenario, tmp_path, policy="careful")
     bodies = [json.loads(line["body"]) for line in lines(packed, "entries.jsonl")]
     assert {body["policy"] for body in bodies} == {"careful"}
@@ -163,7 +165,6 @@ def test_a_bundle_of_one_policy_has_its_entries_alone_and_says_so(
 def test_a_period_without_entries_has_a_bundle_that_says_so(
     scenario: Scenario, tmp_path: Path
 ) -> None:
-    happen(scenario)
     late = wanted()
     nothing = bundle.Wanted("test", late.since - timedelta(days=9), late.since)
     path = tmp_path / "nothing.zip"
@@ -253,7 +254,6 @@ def test_the_verifier_says_what_was_forged(
 def test_evidence_is_refused_until_a_checkpoint_covers_it(
     scenario: Scenario, tmp_path: Path
 ) -> None:
-    happen(scenario)
     operations.disable(scenario.engine.database, purge(), TESTER)
     with pytest.raises(NotSigned, match="No checkpoint covers"):
         written(scenario, tmp_path)
@@ -267,7 +267,6 @@ def test_evidence_is_refused_until_a_checkpoint_covers_it(
 
 
 def test_a_file_that_is_there_is_not_written_over(scenario: Scenario, tmp_path: Path) -> None:
-    happen(scenario)
     path = tmp_path / "evidence.zip"
     path.write_text("last year's")
     with pytest.raises(UsageError, match="evidence is not written over"):

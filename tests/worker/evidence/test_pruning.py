@@ -10,7 +10,6 @@ from policies.durations import Age
 from tests.worker.evidence.bundles import (
     SIGNER,
     checked,
-    happen,
     sequence,
     unpacked,
     wanted,
@@ -31,9 +30,13 @@ NOW, YEARS = Age(0, "s"), Age(7, "y")
 
 
 @pytest.fixture
+def scenario(happened: Scenario) -> Scenario:
+    return happened
+
+
+@pytest.fixture
 def packed(scenario: Scenario, tmp_path: Path) -> Path:
     """A bundle of everything; no run and no hold that it tells of is there any longer."""
-    happen(scenario)
     db = scenario.engine.database
     holding.release(db, "case-7", None, TESTER)
     sequence(scenario)
@@ -118,7 +121,6 @@ def test_nothing_goes_while_a_hold_stands(scenario: Scenario, packed: Path) -> N
 
 
 def test_nothing_goes_of_a_run_whose_row_is_there(scenario: Scenario, tmp_path: Path) -> None:
-    happen(scenario)
     holding.release(scenario.engine.database, "case-7", None, TESTER)
     sequence(scenario)
     with pytest.raises(NotPrunable, match="The entries of r-1 are among these"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from tests.worker.evidence.bundles import SIGNER, checked, happen, sequence
+from tests.worker.evidence.bundles import SIGNER, checked, sequence
 from tests.worker.evidence.manifested import ADA, BOB, keys
 from tests.worker.scenario import TESTER, Scenario, old
 from worker import holding
@@ -18,6 +18,11 @@ from worker.evidence.receipts import receipt
 from worker.tables import Run
 
 ADAS = ("userId", str(ADA))
+
+
+@pytest.fixture
+def scenario(happened: Scenario) -> Scenario:
+    return happened
 
 
 def told(scenario: Scenario, subject: tuple[str, str] = ADAS) -> dict[str, Any]:
@@ -37,19 +42,19 @@ def kept(document: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def destroy_archive(scenario: Scenario) -> None:
+def destroy_archive(scenario: Scenario, *, is_signed: bool = True) -> None:
     db = scenario.engine.database
     holding.release(db, "case-7", None, TESTER)
     with db.transaction() as session:
         session.execute(update(Run).where(Run.id == 1).values(expires_at=old(9999)))
     scenario.advance(1)
-    sequence(scenario)
+    if is_signed:
+        sequence(scenario)
 
 
 def test_a_receipt_counts_the_records_of_its_subject_and_of_nobody_else(
     scenario: Scenario,
 ) -> None:
-    happen(scenario)
     said = told(scenario)
     assert {(one["collection"], one["became"], len(one["lines"])) for one in said["changes"]} == {
         ("mongo/salesData", "deleted", 12),
@@ -65,7 +70,6 @@ def test_a_receipt_counts_the_records_of_its_subject_and_of_nobody_else(
 
 
 def test_a_receipt_has_two_dates(scenario: Scenario) -> None:
-    happen(scenario)
     before = told(scenario)["changes"][0]
     assert before["last_copy_destroyed_at"] is None
     assert before["last_copy_expires_at"] > before["at"]
@@ -77,7 +81,6 @@ def test_a_receipt_has_two_dates(scenario: Scenario) -> None:
 
 
 def test_a_bare_python_finds_nothing_off_in_a_receipt(scenario: Scenario, tmp_path: Path) -> None:
-    happen(scenario)
     destroy_archive(scenario)
     code, said = checked(kept(told(scenario), tmp_path))
     assert code == 0, said
@@ -125,13 +128,12 @@ def sign_otherwise(said: dict[str, Any]) -> None:
         (forge_a_line, "a line does not stand in the manifest"),
         (forge_an_entry, "an entry does not stand in the log"),
         (count_twice, "a line is not one of this subject"),
-        (sign_otherwise, "its checkpoint is signed by no key"),
+        (sign_otherwise, "a checkpoint is signed by no key"),
     ],
 )
 def test_a_forged_receipt_is_found_out(
     scenario: Scenario, tmp_path: Path, forge: Callable[[dict[str, Any]], None], says: str
 ) -> None:
-    happen(scenario)
     said = told(scenario)
     forge(said)
     code, words = checked(kept(said, tmp_path))
@@ -140,13 +142,11 @@ def test_a_forged_receipt_is_found_out(
 
 
 def test_somebody_of_whom_nothing_was_changed_has_no_receipt(scenario: Scenario) -> None:
-    happen(scenario)
     with pytest.raises(SubjectUnknown, match="Tend has changed no record of theirs"):
         told(scenario, ("userId", "nobody"))
 
 
 def test_after_its_key_is_destroyed_a_subject_has_no_receipt(scenario: Scenario) -> None:
-    happen(scenario)
     holding.release(scenario.engine.database, "case-7", None, TESTER)
     keys(scenario).destroy(ADAS, TESTER)
     with pytest.raises(SubjectUnknown, match="or the key was destroyed"):
@@ -154,12 +154,7 @@ def test_after_its_key_is_destroyed_a_subject_has_no_receipt(scenario: Scenario)
 
 
 def test_a_receipt_waits_for_the_checkpoint_that_covers_it(scenario: Scenario) -> None:
-    happen(scenario)
     assert told(scenario)["changes"]
-    destroy = update(Run).where(Run.id == 1).values(expires_at=old(9999))
-    holding.release(scenario.engine.database, "case-7", None, TESTER)
-    with scenario.engine.database.transaction() as session:
-        session.execute(destroy)
-    scenario.advance(1)
+    destroy_archive(scenario, is_signed=False)
     with pytest.raises(NotSigned, match="No checkpoint covers"):
         told(scenario)
