@@ -164,7 +164,7 @@ class Policy(Vocabulary):
     pace: Literal["gentle", "normal", "full"] = "normal"
     batch: Batch = Batch()
     throttle: Throttle = Throttle()
-    chunk: Annotated[StrictInt, Field(ge=1, le=50_000)] = 10_000
+    chunk: Annotated[StrictInt, Field(ge=1, le=50_000)] = 20_000
     writers: Annotated[StrictInt, Field(ge=1, le=32)] = 2
     approval: Literal["anomaly", "required", "none"] = "anomaly"
     undo: Duration | Literal["none"]

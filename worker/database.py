@@ -35,19 +35,24 @@ class Database:
         self.engine = _engine(url)
         said = {"revision": revision}
         self._sessions = sessionmaker(self.engine, expire_on_commit=False, info=said)
+        relaxed = self.engine.execution_options(durable=False)
+        self._relaxed_sessions = sessionmaker(relaxed, expire_on_commit=False, info=said)
 
     @property
     def dialect(self) -> str:
         return self.engine.dialect.name
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, *, durable: bool = True) -> Iterator[Session]:
         """One transaction: committed at the end, rolled back on any error.
 
-        Raises `DatabaseUnreachable` when the database does not answer.
+        One that is not durable commits without waiting for the disk: it outlives every process,
+        but a power failure may take it back until the next durable one. It is for what can be
+        known again elsewhere. Raises `DatabaseUnreachable` when the database does not answer.
         """
+        sessions = self._sessions if durable else self._relaxed_sessions
         try:
-            with self._sessions.begin() as session:
+            with sessions.begin() as session:
                 yield session
         except OperationalError as error:
             if "no such table" in str(error.orig):
@@ -96,20 +101,32 @@ def _unreachable(engine: Engine) -> DatabaseUnreachable:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(
+        engine = create_engine(
             url, pool_pre_ping=True, pool_size=5, max_overflow=10, hide_parameters=True
         )
+
+        @event.listens_for(engine, "begin")
+        def _relax(connection: Connection) -> None:
+            if not _is_durable(connection):
+                connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
+
+        return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
+        level = "FULL" if _is_durable(connection) else "NORMAL"
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _is_durable(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("durable", True))

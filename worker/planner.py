@@ -225,7 +225,8 @@ def give_back(engine: Engine, run: Run) -> None:
 def store(engine: Engine, run: Run, chunk: Chunk) -> None:
     if engine.draining.is_set():
         raise Draining(f"The plan of r-{run.id} is given back: this process must stop.")
-    with engine.database.transaction() as session:
+    # What freezes the plan is durable, and makes every chunk before it so.
+    with engine.database.transaction(durable=False) as session:
         _renew(session, run)
         chunk.run_id = run.id
         session.add(chunk)

@@ -3,7 +3,7 @@
 import json
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -108,8 +108,9 @@ def is_task(policy: Policy) -> bool:
     return _performs(any_job_of(policy))
 
 
+@lru_cache(maxsize=256)
 def frozen_policy(text: str) -> Policy:
-    """The policy a run was frozen with, from its canonical text."""
+    """The policy a run was frozen with, from its canonical text; read before every batch."""
     document = json.loads(text)
     try:
         frozen = Policy.model_validate({**document, "options": {}})

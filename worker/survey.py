@@ -48,9 +48,8 @@ class Survey:
         self._sample(items, changes)
         self.planned += len(items)
         self._date(items)
-        for item in items:
-            if item.children:
-                self.cascade.update(item.children)
+        for children in [item.children for item in items if item.children]:
+            self.cascade.update(children)
         if set(map(type, changes)) == {Delete}:
             return  # a purge's records are neither summed nor left
         for item, change in zip(items, changes, strict=True):
@@ -106,7 +105,11 @@ class Survey:
             found = [_birth(item.key) for item in items]
         else:
             found = [item.fields.get(name) for item in items]
-        moments = [_moment(value) for value in found if isinstance(value, date)]
+        moments = [
+            value if isinstance(value, datetime) else _midnight(value)
+            for value in found
+            if isinstance(value, date)
+        ]
         if moments:
             oldest, newest = min(moments), max(moments)
             self.oldest = min(self.oldest or oldest, oldest)
@@ -124,9 +127,9 @@ def _birth(key: Any) -> datetime | None:
     return key.generation_time if isinstance(key, ObjectId) else None
 
 
-def _moment(value: date) -> datetime:
+def _midnight(value: date) -> datetime:
     """A day stands for its beginning in UTC."""
-    return value if isinstance(value, datetime) else datetime.combine(value, time(), UTC)
+    return datetime.combine(value, time(), UTC)
 
 
 def _number(value: Any) -> Decimal | None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from worker import database
@@ -114,3 +114,13 @@ def test_a_file_that_cannot_be_opened_is_an_unreachable_database(tmp_path: Path)
     nowhere = Database(f"sqlite:///{tmp_path}/missing/control.sqlite")
     with pytest.raises(DatabaseUnreachable), nowhere.transaction() as session:
         database.now(session)
+
+
+def test_a_transaction_waits_for_the_disk_unless_it_is_said_not_to(control: Database) -> None:
+    asked = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}
+    said = []
+    for durable in (True, False, True):
+        with control.transaction(durable=durable) as session:
+            said.append(session.scalar(text(asked[control.dialect])))
+    safe, fast = {"sqlite": (2, 1), "postgresql": ("on", "off")}[control.dialect]
+    assert said == [safe, fast, safe]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
@@ -99,11 +100,17 @@ class MongoBatch:
     def snapshot(self, keys: list[Any], condition: Filter) -> list[RawBSONDocument]:
         before: list[RawBSONDocument] = []
         size = 0
-        for record in self._find({"$and": [{"_id": {"$in": keys}}, condition]}):
-            before.append(record)
-            size += len(record.raw)
+        options = self.records.codec_options
+        wanted: Filter = {"$and": [{"_id": {"$in": keys}}, condition]}
+        # Whole pages: a cursor that hands out single records costs more than reading them does.
+        pages: Any = self.records.find_raw_batches(  # bytes, whatever the driver's types say
+            wanted, session=self.session, hint=BY_KEY, batch_size=len(keys) + 1
+        )
+        for page in pages:
+            size += len(page)
             if size > self.max_bytes and len(keys) > 1:
                 raise BatchTooLarge(f"{len(keys)} records exceed {self.max_bytes} bytes.")
+            before += bson.decode_all(page, options)
         return before
 
     def missed(
