@@ -143,7 +143,7 @@ class World:
         assert {one["_id"]: one for one in self.shop.shop.salesData.find()} == self.sales
 
     def _work(self, what: str, plan: Planned) -> None:
-        run = self.shop.advance(plan.run.id)
+        run = self.shop.work_off(plan.run.id)
         if self.braked:
             assert run.state == {"apply": "applying", "undo": "undoing"}[what]
             self.waiting = (what, plan)
