@@ -1,5 +1,6 @@
 """Real servers, started once per test process when first asked for, and fresh databases in them."""
 
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from demo.servers import Mongo, Postgres, Valkey, mongod, postgres, valkey
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - the folders made in it have names nobody can guess
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 8 * 1024**3:
+    # Tests kill processes, never the power: what they write need not reach a disk.
+    tempfile.tempdir = str(MEMORY)
 
 
 @pytest.fixture(scope="session")
@@ -102,9 +108,17 @@ def postgresql_shop_url(postgres_server: Postgres) -> Iterator[str]:
     postgres_server.drop_database(name)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs a control database on each kind; `sqlite_control` says that one is enough."""
+    if "database_url" in metafunc.fixturenames:
+        is_enough = metafunc.definition.get_closest_marker("sqlite_control")
+        kinds = ["sqlite"] if is_enough else ["sqlite", "postgresql"]
+        metafunc.parametrize("database_url", kinds, indirect=True)
+
+
+@pytest.fixture
 def database_url(request: pytest.FixtureRequest) -> str:
-    """An empty control database, once of each kind."""
+    """An empty control database of the kind asked for."""
     fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
     url: str = request.getfixturevalue(fixture)
     return url

@@ -14,6 +14,8 @@ from tests.worker.accounts import add, cascade, everything, left, owned
 from tests.worker.scenario import NOW, Scenario
 from worker.audit.verify import verify
 
+pytestmark = pytest.mark.sqlite_control
+
 SMALL = Batch(records=10)
 STEPS = (
     "before the fence",

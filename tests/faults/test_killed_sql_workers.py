@@ -15,18 +15,14 @@ from tests.worker.scenario import Scenario, policy_text
 from worker.registry import frozen_policy
 from worker.targets.sql import SqlTarget
 
+pytestmark = pytest.mark.sqlite_control
+
 RECORDS = 240
 TABLE = (
     "CREATE TABLE products (id int PRIMARY KEY, stock int)",
     "CREATE INDEX ON products (stock)",
     f"INSERT INTO products SELECT n, n - {RECORDS} FROM generate_series(0, {RECORDS + 19}) AS n",  # noqa: S608 - our own numbers
 )
-
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One kind of control database: what is killed here is the work on the target."""
-    return sqlite_url
 
 
 @pytest.fixture

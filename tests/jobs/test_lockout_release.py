@@ -11,6 +11,8 @@ from tests.jobs.upset import Upset
 from tests.worker.scenario import NOW, Scenario, old
 from worker.registry import Policies
 
+pytestmark = pytest.mark.sqlite_control
+
 POLICY = Policies.load([Path(policies.__path__[0])]).get("lockout-release").policy
 HOUR = 1 / 24
 USERS: list[dict[str, Any]] = [
@@ -36,11 +38,6 @@ def arrange(scenario: Scenario) -> None:
 
 
 UPSETS = {"lockout-release": Upset(arrange, 4, ("users", "ipblacklists"))}
-
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
 
 
 def locked(scenario: Scenario) -> set[str]:

@@ -27,6 +27,8 @@ from worker.states import State
 from worker.tables import Run, Switch
 from worker.waiting import waiting_for
 
+pytestmark = pytest.mark.sqlite_control
+
 THIRD = Person(Actor("third", "token", account="third@there"), "a third one")
 LONG_AGO = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -17,6 +17,8 @@ from worker.registry import frozen_policy
 from worker.states import State
 from worker.tables import Entry, Run
 
+pytestmark = pytest.mark.sqlite_control
+
 HOW: dict[str, Callable[[Scenario, Run], object]] = {
     "apply": lambda scenario, run: operations.apply(
         scenario.engine.database, run.id, frozen_policy(run.policy_text), TESTER, inline=True

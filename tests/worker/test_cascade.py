@@ -20,6 +20,8 @@ from worker.present import Document
 from worker.tables import OUTCOMES, Run
 from worker.targets.base import BatchRecord
 
+pytestmark = pytest.mark.sqlite_control
+
 SMALL = Batch(records=5)
 BOTH = ("inactive-accounts", "deleted-accounts")
 

@@ -13,6 +13,8 @@ from tests.worker import accounts
 from tests.worker.accounts import COLLECTIONS, INDEXES, cascade, everything
 from tests.worker.scenario import NOW, Scenario, old
 
+pytestmark = pytest.mark.sqlite_control
+
 CUTOFF = NOW.replace(year=NOW.year - 2)
 OLDEST = [old(901)]
 """A list is no date; its dates count while another record has a newer one."""
@@ -31,12 +33,6 @@ owned = st.lists(st.tuples(st.sampled_from(sorted(INDEXES)), seldom_odd, st.bool
 people = st.lists(
     st.tuples(st.sampled_from(["text", "objectid"]), seldom_odd, dates, owned), max_size=7
 )
-
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One control database is enough here: this looks at the target."""
-    return sqlite_url
 
 
 def goes(key: Any, user: dict[str, Any], records: list[dict[str, Any]]) -> bool:

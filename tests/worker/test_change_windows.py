@@ -15,6 +15,8 @@ from worker import braking, claims, database, operations, runs, stops, waiting
 from worker.reconciler import reconcile
 from worker.tables import Doorbell
 
+pytestmark = pytest.mark.sqlite_control
+
 RECORDS = 60
 NIGHT = "22:00-06:00 Europe/Berlin"
 BEFORE = datetime.fromisoformat("2026-12-01T20:59:59+00:00")

@@ -29,6 +29,8 @@ from worker.targets.sql import SqlTarget
 EVERY = {
     loaded.policy.name: loaded.policy for loaded in Policies.load([Path(policies.__path__[0])])
 }
+pytestmark = pytest.mark.sqlite_control
+
 SHIPPED = {name: policy for name, policy in EVERY.items() if not is_task(policy)}
 """Those that change records; `test_task_contract.py` has the others."""
 AMPLE = Guards(max_records=1_000, max_percent=100)
@@ -58,7 +60,7 @@ def policy(request: pytest.FixtureRequest) -> Policy:
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, scenario: Scenario, policy: Policy) -> Iterator[Place]:
-    """The target with what is due and what is sound; SQL is of the control database's kind."""
+    """The target with what is due and what is sound; SQL is the kind that production has."""
     due, sound, beside, indexes = DAMAGE[policy.name]
     with ExitStack() as stack:
         place: Place
@@ -71,7 +73,7 @@ def place(request: pytest.FixtureRequest, scenario: Scenario, policy: Policy) ->
             targets = {**scenario.engine.targets, "control": target}
             scenario.engine = replace(scenario.engine, targets=targets)
         else:
-            url = str(request.getfixturevalue(f"{scenario.engine.database.dialect}_shop_url"))
+            url = str(request.getfixturevalue("postgresql_shop_url"))
             place = SqlPlace(create_engine(url))
             stack.callback(place.engine.dispose)
             target = SqlTarget(url)

@@ -16,6 +16,8 @@ from worker.operations import Person
 from worker.runs import Request
 from worker.tables import Run, Token
 
+pytestmark = pytest.mark.sqlite_control
+
 ANN = Actor("ann", "token", account="ann@laptop")
 BOB = Actor("bob", "token", account="bob@desk")
 CLAIMED_ANN = Actor("ann@laptop", "claimed", account="ann@laptop")

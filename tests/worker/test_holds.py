@@ -18,6 +18,8 @@ from worker.operations import Person
 from worker.registry import frozen_policy
 from worker.tables import Entry, Hold, Run
 
+pytestmark = pytest.mark.sqlite_control
+
 USER = "u-1"
 RECORDS = 40
 HELD = [3, 13, 23, 33]

@@ -15,6 +15,8 @@ from worker import braking, claims, holding
 from worker.identity import DEVELOPMENT
 from worker.tables import OUTCOMES, Run
 
+pytestmark = pytest.mark.sqlite_control
+
 USERS = ("ann", "ben", "cho")
 RECORDS = 9
 CUTOFF = old(2555)
@@ -223,12 +225,6 @@ POLICIES: dict[str, Policy] = {
     "purge": purge(name="a-purge", chunk=4, batch={"records": 2}),
     "repair": negative_values(name="a-repair", chunk=4, batch={"records": 2}),
 }
-
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One control database is enough here: this looks at the target."""
-    return sqlite_url
 
 
 @settings(

@@ -15,17 +15,13 @@ from worker.audit.verify import verify
 from worker.errors import UsageError
 from worker.states import State
 
+pytestmark = pytest.mark.sqlite_control
+
 RECORDS = 24
 MOMENTS = 10
 interruptions = st.dictionaries(
     st.integers(1, MOMENTS), st.sampled_from(["brake", "own brake", "pause", "touch"]), max_size=6
 )
-
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One control database is enough here: this looks at the target."""
-    return sqlite_url
 
 
 def pull(scenario: Scenario, policy: str | None) -> None:

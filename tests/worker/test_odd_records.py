@@ -11,6 +11,8 @@ from bson.datetime_ms import DatetimeMS
 from tests.worker.scenario import RAW, Scenario, negative_values, old, policy_text, purge
 from worker.registry import frozen_policy
 
+pytestmark = pytest.mark.sqlite_control
+
 MEBIBYTE = 1024 * 1024
 YEAR = 365 * 86_400_000
 OLD = {

@@ -19,6 +19,8 @@ from worker.present import plan_as_json, run_as_json
 from worker.registry import frozen_policy
 from worker.tables import Run
 
+pytestmark = pytest.mark.sqlite_control
+
 PARENTS = 20
 
 

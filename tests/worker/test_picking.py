@@ -20,6 +20,8 @@ from worker.picking import Selection
 from worker.states import State
 from worker.tables import Run
 
+pytestmark = pytest.mark.sqlite_control
+
 SMALL = purge(batch={"records": 4}, chunk=10)
 
 

@@ -38,6 +38,8 @@ from worker.tables import Doorbell, Run
 from worker.targets.mongo import MongoTarget
 from worker.waiting import waiting_for
 
+pytestmark = pytest.mark.sqlite_control
+
 
 def fill(scenario: Scenario, aged: int, young: int) -> None:
     scenario.shop.salesData.insert_many(

@@ -12,6 +12,8 @@ from tests.worker.scenario import NOW, Scenario, policy_text
 from worker.errors import CollectionMissing
 from worker.registry import frozen_policy
 
+pytestmark = pytest.mark.sqlite_control
+
 MEBIBYTE = 1024 * 1024
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from tests.worker.scenario import NOW, Scenario, negative_values, old, purge, sessions
 
+pytestmark = pytest.mark.sqlite_control
+
 RARE = settings(
     max_examples=25,
     deadline=None,
@@ -31,12 +33,6 @@ numbers = st.one_of(
 
 def is_negative(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value < 0
-
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One control database is enough here: this looks at the target."""
-    return sqlite_url
 
 
 @RARE

@@ -19,6 +19,8 @@ from worker.mirror import mirror
 from worker.registry import Policies, any_job_of, is_task
 from worker.tasks.performing import work_on
 
+pytestmark = pytest.mark.sqlite_control
+
 SHIPPED = {
     loaded.policy.name: loaded.policy
     for loaded in Policies.load([Path(policies.__path__[0])])
@@ -43,12 +45,6 @@ def policy(request: pytest.FixtureRequest, scenario: Scenario) -> Policy:
     UPSETS[shipped.name].arrange(scenario)
     small = {"chunk": 3, "batch": Batch(records=2), "approval": "none"}
     return shipped.model_copy(update=small)
-
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """The engine is the same for tasks and records, and has its tests with each database."""
-    return sqlite_url
 
 
 def contents(scenario: Scenario, policy: Policy) -> dict[str, dict[Any, bytes]]:

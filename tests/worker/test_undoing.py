@@ -19,6 +19,8 @@ from worker.errors import ArchiveExpired, ForbiddenArrow
 from worker.tables import Run, Switch
 from worker.targets.base import ArchiveRef
 
+pytestmark = pytest.mark.sqlite_control
+
 
 def restored_and_conflicts(scenario: Scenario, run: Run) -> tuple[int, int]:
     with scenario.engine.database.transaction() as session:

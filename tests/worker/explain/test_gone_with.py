@@ -15,15 +15,11 @@ from worker.explain import gone_with, past
 from worker.explain.past import Past
 from worker.explain.store import Store
 
+pytestmark = pytest.mark.sqlite_control
+
 SMALL = Batch(records=5)
 ACCOUNT = "mongo/users/g•••"
 """Of the key `gone`, masked."""
-
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """One control database is enough here: this looks at archives."""
-    return sqlite_url
 
 
 @pytest.fixture(autouse=True)

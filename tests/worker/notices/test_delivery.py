@@ -20,12 +20,9 @@ from worker.notices.channels import Channel, channels_of
 from worker.settings import Settings
 from worker.tables import Notice
 
+pytestmark = pytest.mark.sqlite_control
+
 NOWHERE = Channel("json://localhost:9/nobody-listens")
-
-
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    return sqlite_url
 
 
 @pytest.fixture

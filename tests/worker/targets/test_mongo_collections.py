@@ -14,6 +14,8 @@ from worker.registry import frozen_policy
 from worker.targets.mongo import MongoTarget
 from worker.targets.mongo_collections import refuse_sharded
 
+pytestmark = pytest.mark.sqlite_control
+
 NEGATIVE = words(less_than={"field": "stock", "value": 0})
 ODD = {
     "a view": (

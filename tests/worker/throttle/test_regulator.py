@@ -24,6 +24,8 @@ from worker.targets.base import Reading
 from worker.targets.mongo import MongoTarget
 from worker.throttle.gauge import Gauge, Gauges
 
+pytestmark = pytest.mark.sqlite_control
+
 LAGS = "replication lag is 31 s (b:27017), above 30 s"
 
 
