@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
 from redis import Redis
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from jobs.base import Item, Outcomes, Record
@@ -105,12 +108,21 @@ class TaskContext(Protocol):
     def documents(self) -> Documents:
         """Raises `TargetMissing` where no MongoDB is set."""
 
+    def sql(self) -> AbstractContextManager[Connection]:
+        """A transaction on the SQL target that cannot write; raises `TargetMissing`."""
+
 
 class PerformContext(TaskContext, Protocol):
     """What performing gets beside it: guarded writes."""
 
     @property
     def documents(self) -> GuardedDocuments: ...
+
+    def sql(self) -> AbstractContextManager[Connection]:
+        """A transaction on the SQL target's primary, committed at its end."""
+
+    def mongo(self) -> AbstractContextManager[tuple[Database[dict[str, Any]], ClientSession]]:
+        """The same on MongoDB: what is done with the session is committed with it, `majority`."""
 
 
 class TaskJob(Protocol):

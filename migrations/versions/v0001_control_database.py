@@ -201,6 +201,44 @@ def upgrade() -> None:
         batch_op.create_index("ix_notices_sent_at", ["sent_at"], unique=False)
 
     op.create_table(
+        "pos_steps",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("store", sa.String(length=128), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("step", sa.String(length=32), nullable=False),
+        sa.Column("outcome", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pos_steps")),
+    )
+    with op.batch_alter_table("pos_steps", schema=None) as batch_op:
+        batch_op.create_index("ix_pos_steps_at", ["at"], unique=False)
+        batch_op.create_index("ix_pos_steps_store", ["store", "at"], unique=False)
+
+    op.create_table(
+        "pos_stores",
+        sa.Column("key", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("provider", sa.String(length=16), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("condition", sa.String(length=16), nullable=False),
+        sa.Column("error", sa.String(length=32), nullable=True),
+        sa.Column("detail", sa.String(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("ill_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("data_as_of", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("diff", sa.String(length=16), nullable=True),
+        sa.Column("muted_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("credentials", sa.LargeBinary(), nullable=True),
+        sa.Column("credentials_version", sa.Integer(), nullable=False),
+        sa.Column("refreshing_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("dies_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_pos_stores")),
+    )
+    with op.batch_alter_table("pos_stores", schema=None) as batch_op:
+        batch_op.create_index("ix_pos_stores_next_at", ["next_at"], unique=False)
+
+    op.create_table(
         "processes",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(length=12), nullable=False),
@@ -405,6 +443,15 @@ def downgrade() -> None:
 
     op.drop_table("runs")
     op.drop_table("processes")
+    with op.batch_alter_table("pos_stores", schema=None) as batch_op:
+        batch_op.drop_index("ix_pos_stores_next_at")
+
+    op.drop_table("pos_stores")
+    with op.batch_alter_table("pos_steps", schema=None) as batch_op:
+        batch_op.drop_index("ix_pos_steps_store")
+        batch_op.drop_index("ix_pos_steps_at")
+
+    op.drop_table("pos_steps")
     with op.batch_alter_table("notices", schema=None) as batch_op:
         batch_op.drop_index("ix_notices_sent_at")
 

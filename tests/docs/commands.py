@@ -45,8 +45,9 @@ def resolved(words: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
     assert words[0] in COMMANDS, f"there is no command {words[0]}"
     command, rest = loaded(words[0]), words[1:]
     inner = getattr(command, "commands", {})
-    if rest and rest[0] in inner:
-        return inner[rest[0]], rest[1:]
+    while rest and rest[0] in inner:
+        command, rest = inner[rest[0]], rest[1:]
+        inner = getattr(command, "commands", {})
     assert not inner or not rest or rest[0].startswith(("-", "…")), f"no sub-command {rest[0]}"
     return command, rest
 

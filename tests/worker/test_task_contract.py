@@ -2,6 +2,8 @@
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from worker.audit.entries import leaf_hash
 from worker.errors import ArchiveExpired, UsageError
 from worker.mirror import mirror
 from worker.registry import Policies, any_job_of, is_task
+from worker.targets.sql import SqlTarget
 from worker.tasks.performing import work_on
 
 pytestmark = pytest.mark.sqlite_control
@@ -36,6 +39,16 @@ def _upsets() -> dict[str, Upset]:
 
 
 UPSETS = _upsets()
+
+
+@pytest.fixture
+def scenario(scenario: Scenario, redis_url: str, sqlite_shop_url: str) -> Iterator[Scenario]:
+    """With everything that a task may ask for."""
+    sql = SqlTarget(sqlite_shop_url)
+    targets = {**scenario.engine.targets, "sql": sql}
+    scenario.engine = replace(scenario.engine, targets=targets, redis_url=redis_url)
+    yield scenario
+    sql.close()
 
 
 @pytest.fixture(params=sorted(SHIPPED))

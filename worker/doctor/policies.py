@@ -13,7 +13,7 @@ from worker import bootstrap
 from worker.doctor.check import CONNECT_SECONDS, Check, Site, Verdict, ok
 from worker.registry import Policies, family_of, is_task, job_of, task_of
 from worker.settings import variable
-from worker.targets.kinds import KINDS, TENDED, kind_of, kinds_of
+from worker.targets.kinds import KINDS, TENDED, is_served, kind_of, kinds_of
 from worker.tasks.context import Looking
 
 
@@ -35,7 +35,9 @@ def of_kind(site: Site, kind: str) -> list[Policy]:
 def _tasks(site: Site, kind: str) -> list[Policy]:
     """Those that perform tasks, under the first kind of target that they work on."""
     return [
-        policy for policy in _loaded(site) if is_task(policy) and kinds_of(policy)[:1] == (kind,)
+        policy
+        for policy in _loaded(site)
+        if is_task(policy) and kinds_of(policy)[:1] == (kind,) and is_served(site.settings, policy)
     ]
 
 

@@ -6,15 +6,17 @@ write reads the primary, and writes are `majority`, whatever the URL says.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import pymongo
 from bson import MinKey
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -82,6 +84,20 @@ class MongoTarget:
     def documents(self) -> MongoDocuments:
         """For a task that looks: read where plans are read."""
         return MongoDocuments(self._reads)
+
+    @contextmanager
+    def transaction(
+        self, seconds: float
+    ) -> Iterator[tuple[Database[dict[str, Any]], ClientSession]]:
+        """A transaction for a task: what is done with the session is committed at the end."""
+        writes = cast(Database[dict[str, Any]], self._writes)
+        with (
+            translated(self.name),
+            pymongo.timeout(seconds),
+            self._client.start_session() as session,
+            session.start_transaction(),
+        ):
+            yield writes, session
 
     def guarded_documents(self) -> MongoGuardedDocuments:
         """For a task that performs: the primary, and `majority` writes."""

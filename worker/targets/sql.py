@@ -6,10 +6,11 @@ write reads where the writes go.
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, not_, select
+from sqlalchemy import Connection, func, not_, select
 
 from jobs.base import Item
 from policies.selectors import Selector, beside_parent, field_of, leaves, parent_of
@@ -67,6 +68,18 @@ class SqlTarget:
     ) -> "SqlReader":
         where = self.where(collection)
         return SqlReader(self._server, collection, where, as_of, scan, held, primary=primary)
+
+    @contextmanager
+    def looking(self, seconds: float) -> Iterator[Connection]:
+        """A transaction for a task that looks: where plans are read, and without a way to write."""
+        with self._server.reading(self.name, seconds, primary=False) as transaction:
+            yield transaction.connection
+
+    @contextmanager
+    def transaction(self, seconds: float) -> Iterator[Connection]:
+        """A transaction for a task that writes, committed at its end."""
+        with self._server.writing(self.name, time.monotonic() + seconds) as transaction:
+            yield transaction.connection
 
     def look(self, collection: str) -> SqlLook:
         return SqlLook(self._server, collection, self.where(collection))

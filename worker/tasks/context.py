@@ -5,9 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
+from pymongo.client_session import ClientSession
+from pymongo.database import Database as MongoDatabase
 from redis import Redis
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from jobs.task import Documents, GuardedDocuments, Notice, State, Vault
@@ -19,7 +22,10 @@ from worker.notices import notices
 from worker.settings import not_set
 from worker.targets.kinds import KINDS
 from worker.targets.mongo import MongoTarget
+from worker.targets.sql import SqlTarget
 from worker.vault import open_vault
+
+TRANSACTION_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,18 @@ class Looking:
     def documents(self) -> Documents:
         return self._mongo.documents()
 
+    @contextmanager
+    def sql(self) -> Iterator[Connection]:
+        with self._sql.looking(TRANSACTION_SECONDS) as connection:
+            yield connection
+
+    @property
+    def _sql(self) -> SqlTarget:
+        target = self._engine.targets.get("sql")
+        if target is None:
+            raise TargetMissing(KINDS["sql"].unset)
+        return cast(SqlTarget, target)
+
     @property
     def _mongo(self) -> MongoTarget:
         target = self._engine.targets.get("mongo")
@@ -72,3 +90,13 @@ class Performing(Looking):
     @property
     def documents(self) -> GuardedDocuments:
         return self._mongo.guarded_documents()
+
+    @contextmanager
+    def sql(self) -> Iterator[Connection]:
+        with self._sql.transaction(TRANSACTION_SECONDS) as connection:
+            yield connection
+
+    @contextmanager
+    def mongo(self) -> Iterator[tuple[MongoDatabase[dict[str, Any]], ClientSession]]:
+        with self._mongo.transaction(TRANSACTION_SECONDS) as (database, session):
+            yield database, session

@@ -21,13 +21,17 @@ UNIVERSAL = {"--json", "--help"}
 
 def real_commands() -> dict[str, Any]:
     """Every command by its words, those of sub-commands too."""
-    found = {}
+    found: dict[str, Any] = {}
     for name in COMMANDS:
-        command = loaded(name)
-        for inner, each in getattr(command, "commands", {}).items():
-            found[f"{name} {inner}"] = each
-        if not getattr(command, "commands", {}) or command.invoke_without_command:
-            found[name] = command
+        found |= _of(name, loaded(name))
+    return found
+
+
+def _of(name: str, command: Any) -> dict[str, Any]:
+    inner = getattr(command, "commands", {})
+    found = {} if inner and not command.invoke_without_command else {name: command}
+    for word, each in inner.items():
+        found |= _of(f"{name} {word}", each)
     return found
 
 

@@ -1,0 +1,221 @@
+"""One attempt at one store, from the breaker to what its row says afterwards."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from jobs.pos_sync import keeping
+from jobs.pos_sync.breaker import Permission, Verdict
+from jobs.pos_sync.condition import Condition
+from jobs.pos_sync.connectors import CONNECTORS
+from jobs.pos_sync.connectors.base import Connector
+from jobs.pos_sync.credentials import Credentials
+from jobs.pos_sync.failures import Kind, SyncFailed
+from jobs.pos_sync.keeping import Held
+from jobs.pos_sync.passes import Overtaken, moment_text
+from jobs.pos_sync.register import (
+    Step,
+    next_scheduled,
+    settle_failure,
+    settle_success,
+    write_steps,
+)
+from jobs.pos_sync.sync import Order, Synced, sync
+from jobs.pos_sync.tables import PosStore
+from jobs.pos_sync.tools import Tools
+from jobs.pos_sync.transport import Http, Rules
+
+Answer = TypeVar("Answer")
+
+
+class Ended(StrEnum):
+    """What came of an attempt."""
+
+    SYNCED = "synced"
+    FAILED = "failed"
+    WAITS = "waits"
+    """The breaker is open, or another worker probes or syncs."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it, and why if it is no sync."""
+
+    ended: Ended
+    synced: Synced | None = None
+    failed: SyncFailed | None = None
+
+
+def attend(tools: Tools, store: str, *, approved: str | None = None) -> Result:
+    """Sync the store if its breaker lets it; recover it first if it is in error or offline."""
+    permission = tools.breaker.acquire(store)
+    if permission.verdict in (Verdict.OPEN, Verdict.PROBING):
+        return Result(Ended.WAITS)
+    with tools.state.transaction() as session:
+        row = session.get_one(PosStore, store)
+        session.expunge(row)
+    if permission.verdict is Verdict.PROBE:
+        probed = _permitted(tools, row, permission, only_checks=True, approved=None)
+        if probed.ended is not Ended.SYNCED:
+            return probed
+        permission = tools.breaker.acquire(store)
+    return _permitted(tools, row, permission, only_checks=False, approved=approved)
+
+
+def check(tools: Tools, store: str) -> SyncFailed | None:
+    """Credentials and connection alone, whatever the breaker says; what is wrong, if anything."""
+    with tools.state.transaction() as session:
+        row = session.get_one(PosStore, store)
+        session.expunge(row)
+    attempt = _Attempt(tools, row)
+    found: SyncFailed | None = None
+    try:
+        attempt.verify()
+    except SyncFailed as failed:
+        found = failed
+    with tools.state.transaction() as session:
+        write_steps(session, store, attempt.steps, tools.clock())
+    return found
+
+
+def _permitted(
+    tools: Tools, row: PosStore, permission: Permission, *, only_checks: bool, approved: str | None
+) -> Result:
+    attempt = _Attempt(tools, row)
+    try:
+        synced = None
+        if only_checks:
+            attempt.verify()  # credentials and connection, never a full sync
+        else:
+            synced = attempt.run(approved)
+    except Overtaken:
+        return Result(Ended.WAITS)
+    except SyncFailed as failed:
+        if failed.kind is not Kind.LIMIT_UNKNOWN:
+            counts = failed.handling.counts
+            tools.breaker.record(row.key, permission.generation, good=not counts)
+        _settle(tools, row.key, attempt, failed=failed)
+        return Result(Ended.FAILED, failed=failed)
+    tools.breaker.record(row.key, permission.generation, good=True)
+    if synced is not None:
+        _settle(tools, row.key, attempt, synced=synced)
+    return Result(Ended.SYNCED, synced)
+
+
+def _settle(
+    tools: Tools,
+    store: str,
+    attempt: "_Attempt",
+    *,
+    synced: Synced | None = None,
+    failed: SyncFailed | None = None,
+) -> None:
+    """What the row says afterwards, and then what the application reads in its own."""
+    now = attempt.now
+    with tools.state.transaction() as session:
+        row = session.get_one(PosStore, store, with_for_update=True)
+        if synced is not None:
+            settle_success(row, synced, now)
+        elif failed is not None:
+            settle_failure(row, failed, now, attempt.diff)
+        write_steps(session, store, attempt.steps, now)
+        condition = row.condition
+        as_of = None if row.data_as_of is None else moment_text(row.data_as_of)
+    tools.catalog_of(store).tell(store, condition, as_of)
+
+
+@dataclass
+class _Attempt:
+    """The steps of an attempt, each written down with what came of it."""
+
+    tools: Tools
+    row: PosStore
+    steps: list[Step] = field(default_factory=list)
+    diff: str | None = None
+
+    def __post_init__(self) -> None:
+        self.now: datetime = self.tools.clock()
+        self.connector: Connector = CONNECTORS[self.row.provider]
+
+    def run(self, approved: str | None) -> Synced:
+        """A store in error or offline gets a fresh connection and is asked small things first."""
+        if self.row.condition in (Condition.ERROR, Condition.OFFLINE):
+            self._noted("reset connection", lambda: self._connected(lambda _http: None))
+            self.verify()
+        return self._noted("sync", lambda: self._sync(approved))
+
+    def verify(self) -> None:
+        """Ask for as little as shows that the credentials and the connection are good."""
+        found = self._noted("verify credentials", self._usable)
+        self._noted("test connection", lambda: self._asked(found, self.connector.check))
+
+    def _sync(self, approved: str | None) -> Synced:
+        order = Order(self.row.key, self.now, self.tools.whole_every, approved)
+        catalog = self.tools.catalog_of(self.row.key)
+
+        def synced(http: Http, found: Credentials) -> Synced:
+            return sync(catalog, self.connector, http, found, order)
+
+        try:
+            return self._asked(self._usable(), synced)
+        except SyncFailed as failed:
+            if failed.kind is Kind.SHRUNK:
+                at = catalog.standing(self.row.key)
+                self.diff = catalog.vanishing(self.row.key, at).digest if at else None
+            raise
+
+    def _usable(self) -> Held:
+        """The credentials, refreshed if they end within the minute."""
+        found = keeping.held(self.tools, self.row.key)
+        for name in self.connector.needs:
+            found.credentials.need(name)
+        if keeping.needs_refresh(self.tools, found.credentials):
+            return self._refreshed(found)
+        return found
+
+    def _asked(self, found: Held, ask: Callable[[Http, Credentials], Answer]) -> Answer:
+        """A refused token is refreshed once; if the new one is refused too, a person is needed."""
+        try:
+            return self._connected(lambda http: ask(http, found.credentials))
+        except SyncFailed as failed:
+            if failed.kind is not Kind.UNAUTHORIZED or found.credentials.refresh_token is None:
+                raise
+        fresh = self._noted("refresh token", lambda: self._refreshed(found))
+        return self._connected(lambda http: ask(http, fresh.credentials))
+
+    def _refreshed(self, found: Held) -> Held:
+        place = self.connector.token_address(self._address)
+        with self._http(place) as http:
+            return keeping.refreshed(self.tools, self.row.key, self.connector, found, http)
+
+    def _connected(self, use: Callable[[Http], Answer]) -> Answer:
+        with ExitStack() as stack:
+            return use(stack.enter_context(self._http(self._address)))
+
+    def _http(self, address: str) -> Http:
+        rules = Rules(
+            provider=self.row.provider,
+            account=self.row.key,
+            pace=self.connector.pace,
+            clock=self.tools.clock,
+            until=next_scheduled(self.row, self.now),
+            private=self.tools.private,
+            total_seconds=self.tools.total_seconds,
+        )
+        return Http(address, rules, self.tools.limits, self.connector.observe)
+
+    @property
+    def _address(self) -> str:
+        return self.connector.address(self.row.address, self.tools.private)
+
+    def _noted(self, step: str, do: Callable[[], Answer]) -> Answer:
+        try:
+            answer = do()
+        except SyncFailed as failed:
+            self.steps.append(Step(step, failed.kind))
+            raise
+        self.steps.append(Step(step, "ok"))
+        return answer

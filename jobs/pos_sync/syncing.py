@@ -1,0 +1,111 @@
+"""`pos_sync`: the stores whose time has come are synced, or brought back."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import ClassVar, cast
+
+from jobs.base import Item, Outcomes
+from jobs.pos_sync import announcing, register
+from jobs.pos_sync.attempt import Ended, attend
+from jobs.pos_sync.catalog_mongo import MongoCatalog
+from jobs.pos_sync.catalog_sql import SqlCatalog
+from jobs.pos_sync.failures import SyncFailed
+from jobs.pos_sync.options import PosOptions
+from jobs.pos_sync.passes import Catalog
+from jobs.pos_sync.stores import Store, mongo_stores, sql_stores
+from jobs.pos_sync.tables import PosStore
+from jobs.pos_sync.tools import Tools, clock_of
+from jobs.task import PerformContext, TaskContext
+from policies.models import Policy, PolicyOptions
+
+AT_ONCE = 8
+"""Most of a sync is waiting for a provider, and one that hangs must not hold up the others."""
+
+
+class PosSync:
+    """An item is a store. A store that fails is no failure of the run: its row says how it is."""
+
+    name: ClassVar[str] = "pos_sync"
+    Options: ClassVar[type[PolicyOptions]] = PosOptions
+    security: ClassVar[bool] = False
+    mirror_action: ClassVar[str] = "pos_sync"
+    mirror_count: ClassVar[str] = "syncedCount"
+
+    def check(self, ctx: TaskContext, policy: Policy) -> None:
+        """Raise unless the applications' `stores` can be read."""
+        for _ in declared(ctx, cast(PosOptions, policy.options)):
+            return
+
+    def plan(self, ctx: TaskContext, policy: Policy) -> Iterator[Item]:
+        options = cast(PosOptions, policy.options)
+        stores = list(declared(ctx, options))
+        with ctx.state.transaction() as session:
+            register.register(session, stores)
+            session.flush()
+            due = register.due(session, ctx.as_of, failed=options.mode == "recovery")
+            known = {store.key for store in stores}
+            items = [_item(row) for row in due if row.key in known]
+        yield from items
+
+    def perform(self, ctx: PerformContext, policy: Policy, items: Sequence[Item]) -> Outcomes:
+        tools = tools_of(ctx, cast(PosOptions, policy.options))
+        for catalog in tools.catalogs.values():
+            catalog.prepare()
+        with ThreadPoolExecutor(AT_ONCE, "pos-sync") as pool:
+            each = pool.map(lambda item: perform_one(tools, item.key, ctx.as_of), items)
+            outcomes = sum(each, start=Outcomes())
+        announcing.announce(tools.state, ctx.as_of)
+        return outcomes
+
+
+def perform_one(tools: Tools, store: str, as_of: datetime) -> Outcomes:
+    """One store; it counts as changed if it was synced, or if its condition is another now."""
+    with tools.state.transaction() as session:
+        row = session.get_one(PosStore, store)
+        before, next_at = row.condition, row.next_at
+    if next_at is not None and next_at > as_of:
+        return Outcomes(changed_since=1)  # somebody was here since the plan
+    try:
+        result = attend(tools, store)
+    except SyncFailed:  # Redis is gone: nothing was tried, and nothing is known of the store
+        return Outcomes(failed=1)
+    if result.ended is Ended.WAITS:
+        return Outcomes(changed_since=1)
+    with tools.state.transaction() as session:
+        after = session.get_one(PosStore, store).condition
+    is_changed = result.ended is Ended.SYNCED or after != before
+    return Outcomes(changed=1) if is_changed else Outcomes(failed=1)
+
+
+def declared(ctx: TaskContext, options: PosOptions) -> Iterator[Store]:
+    """The stores that the applications declare."""
+    if "sql" in options.stores_in:
+        with ctx.sql() as connection:
+            yield from sql_stores(connection)
+    if "mongo" in options.stores_in:
+        yield from mongo_stores(ctx.documents)
+
+
+def tools_of(ctx: PerformContext, options: PosOptions) -> Tools:
+    """What attempts work with, under this policy."""
+    catalogs: dict[str, Catalog] = {}
+    if "sql" in options.stores_in:
+        catalogs["sql"] = SqlCatalog(ctx.sql)
+    if "mongo" in options.stores_in:
+        catalogs["mongo"] = MongoCatalog(ctx.mongo)
+    return Tools(
+        state=ctx.state,
+        vault=ctx.vault,
+        client=ctx.redis,
+        catalogs=catalogs,
+        clock=clock_of(ctx.redis),
+        whole_every=options.whole_every.delta,
+        private=frozenset(options.private_hosts),
+        total_seconds=options.answer_within.delta.total_seconds(),
+    )
+
+
+def _item(row: PosStore) -> Item:
+    shown = {"store": row.name, "provider": row.provider, "condition": row.condition}
+    return Item(row.key, {**shown, "error": row.error})

@@ -1,0 +1,54 @@
+"""What an attempt works with, out of what the engine lends."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import redis
+from redis.exceptions import RedisError
+
+from jobs.pos_sync.breaker import Breaker
+from jobs.pos_sync.failures import Kind, SyncFailed
+from jobs.pos_sync.limits import Limits
+from jobs.pos_sync.passes import Catalog
+from jobs.task import State, Vault
+
+
+@dataclass(frozen=True)
+class Tools:
+    """State, secrets, limits and catalogues; one for all stores of a batch."""
+
+    state: State
+    vault: Vault
+    client: "redis.Redis"
+    catalogs: Mapping[str, Catalog]
+    """By the kind of target with which a store's key begins."""
+    clock: Callable[[], datetime]
+    whole_every: timedelta = timedelta(days=1)
+    private: frozenset[str] = frozenset()
+    total_seconds: float = 30.0
+
+    @property
+    def breaker(self) -> Breaker:
+        return Breaker(self.client)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.client)
+
+    def catalog_of(self, store: str) -> Catalog:
+        return self.catalogs[store.partition("/")[0]]
+
+
+def clock_of(client: "redis.Redis") -> Callable[[], datetime]:
+    """The time that all workers share: that of Redis, by which the breakers go, too."""
+
+    def now() -> datetime:
+        try:
+            seconds, microseconds = cast(tuple[int, int], cast(Any, client).time())
+        except RedisError as error:
+            raise SyncFailed(Kind.LIMIT_UNKNOWN, "the clock") from error
+        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
+
+    return now
