@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 from bson import ObjectId
 from cryptography.fernet import Fernet
-from pymongo import MongoClient
+from pymongo import MongoClient, WriteConcern
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import OperationFailure
 
@@ -104,10 +104,11 @@ def _bench(folder: Path, users: int, sales: int) -> Iterator[Bench]:
 
 def _load(shop: Shop, users: int, sales: int) -> None:
     """The server multiplies the users by itself, for rows over the wire would take minutes."""
+    loading = shop.with_options(write_concern=WriteConcern(w=1, j=False)).users
     keys = [ObjectId() for _ in range(users + users // (ORPHANED - 1))]
     for start in range(0, len(keys), INSERT):
         some = [{"_id": key, "isActive": True} for key in keys[start : start + INSERT]]
-        shop.users.insert_many(some, ordered=False)
+        loading.insert_many(some, ordered=False)
     moment = datetime.now(UTC) - timedelta(days=30)
     sale = {"storeId": "store-1", "sku": "sku-1", "quantity": 3, "revenue": 9.5, "cost": 4.25}
     pipeline: list[dict[str, Any]] = [
@@ -128,7 +129,7 @@ def _load(shop: Shop, users: int, sales: int) -> None:
     shop.salesData.create_index("userId")
     deleted = keys[::ORPHANED]
     for start in range(0, len(deleted), INSERT):
-        shop.users.delete_many({"_id": {"$in": deleted[start : start + INSERT]}})
+        loading.delete_many({"_id": {"$in": deleted[start : start + INSERT]}})
 
 
 @contextmanager

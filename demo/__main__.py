@@ -22,7 +22,7 @@ from rich.table import Table
 from sqlalchemy import select
 
 import policies
-from demo import dataset
+from demo import dataset, kiosk
 from demo.check import Check, check
 from demo.progress import Steps
 from demo.servers import mongod, valkey
@@ -57,6 +57,11 @@ class Stage:
     shop: MongoClient[dict[str, Any]]
     control: Database
     folder: Path
+
+    @property
+    def kiosks(self) -> Path:
+        """The SQL database beside MongoDB."""
+        return self.folder / "kiosks.sqlite"
 
 
 def main() -> int:
@@ -132,6 +137,7 @@ def _stage(console: Console, folder: Path) -> Iterator[Stage]:
             "TEND_DATABASE_URL": f"sqlite:///{folder}/tend.sqlite",
             "TEND_REDIS_URL": redis.url,
             "TEND_MONGO_URL": mongo.url("ordernimbus"),
+            "TEND_SQL_URL": f"sqlite:///{folder}/kiosks.sqlite",
             "TEND_ARCHIVE_URL": f"file://{folder}/archive",
             "TEND_KEYS": Fernet.generate_key().decode(),
             "TEND_AUDIT_KEYS": b64encode(os.urandom(32)).decode(),
@@ -164,9 +170,11 @@ def _load(stage: Stage, rows: int | None) -> None:
             datetime.now(UTC),
             progress=lambda done, total: steps.show("loading retail data", done, total),
         )
+    kiosk.make(stage.kiosks, datetime.now(UTC))
     stage.console.print(
         f"{damage.sales.total:,} real sales are in, {damage.sales.total - damage.sales.young:,} of "
-        f"them older than 2,555 days, in {time.monotonic() - started:.0f} s.\n"
+        f"them older than 2,555 days, and {kiosk.PRODUCTS:,} products of kiosks in SQLite, in "
+        f"{time.monotonic() - started:.0f} s.\n"
     )
 
 
@@ -209,7 +217,8 @@ def _chunks(stage: Stage, run: Run) -> list[Chunk]:
 def _check(stage: Stage, run: Run) -> Check:
     archive = ArchiveStore(stage.environment["TEND_ARCHIVE_URL"])
     keyring = Keyring.from_settings(Settings(keys=SecretStr(stage.environment["TEND_KEYS"])))
-    return check(stage.shop.get_default_database(), run, _chunks(stage, run), archive, keyring)
+    shop = stage.shop.get_default_database()
+    return check(shop, stage.kiosks, run, _chunks(stage, run), archive, keyring)
 
 
 def _print_table(stage: Stage, runs: list[Run], checks: dict[str, Check]) -> None:
@@ -242,6 +251,12 @@ def _print_table(stage: Stage, runs: list[Run], checks: dict[str, Check]) -> Non
             "exact" if result.is_exact else "DIFFERS",
         )
     stage.console.print(table)
+    for run in runs:
+        with stage.control.transaction() as session:
+            beside = claims.cascade(session, run.id)
+        if beside:
+            went = ", ".join(f"{number:,} {name}" for name, number in beside.items())
+            stage.console.print(f"With the records of {run.policy} went {went}.")
 
 
 def _seconds(run: Run) -> str:
@@ -257,10 +272,13 @@ def _contents(stage: Stage, collection: str) -> dict[Any, Any]:
 
 
 def _take_back(stage: Stage, run: Run, before: dict[Any, Any]) -> None:
-    """Undo one run, and compare every record with what was there before the run."""
-    undone = command(
-        stage.environment, "undo", f"r-{run.id}", "--reason", "the demonstration", "--wait"
-    )
+    """Undo one run, and compare every record with what was there before the run.
+
+    The policy is disabled first, as a person does who takes something back: it would fire again.
+    """
+    reason = ("--reason", "the demonstration")
+    command(stage.environment, "disable", run.policy, *reason)
+    undone = command(stage.environment, "undo", f"r-{run.id}", *reason, "--wait")
     if _contents(stage, "sessions") != before:
         raise DemoFailed(f"After the undo of r-{run.id}, the sessions are not what they were.")
     verified = command(stage.environment, "audit", "verify")

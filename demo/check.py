@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pymongo.database import Database
 
+from demo import kiosk
 from worker.archive import ArchiveStore
 from worker.keys import Keyring
 from worker.tables import OUTCOMES, Chunk, Run
@@ -24,7 +26,7 @@ class Check:
     is_exact: bool
 
 
-def diagnostic(policy: str, cutoff: datetime) -> tuple[str, Document]:
+def diagnostic(shop: Database[Document], policy: str, cutoff: datetime) -> tuple[str, Document]:
     """The collection and query with which a person would look for this damage by hand."""
     queries: Mapping[str, tuple[str, Document]] = {
         "session-cleanup": (
@@ -42,12 +44,22 @@ def diagnostic(policy: str, cutoff: datetime) -> tuple[str, Document]:
             },
         ),
         "text-dates": ("salesData", {"date": {"$type": "string"}}),
+        "deleted-accounts": ("users", {"deletedAt": {"$lt": cutoff}}),
+        "orphaned-forecasts": (
+            "forecasts",
+            {"createdAt": {"$lt": cutoff}, "userId": {"$nin": shop["users"].distinct("_id")}},
+        ),
     }
     return queries[policy]
 
 
 def check(
-    shop: Database[Document], run: Run, chunks: list[Chunk], archive: ArchiveStore, keyring: Keyring
+    shop: Database[Document],
+    kiosks: Path,
+    run: Run,
+    chunks: list[Chunk],
+    archive: ArchiveStore,
+    keyring: Keyring,
 ) -> Check:
     """Compare key by key: what the query finds must be the listed failures that still exist.
 
@@ -55,7 +67,11 @@ def check(
     """
     if run.as_of is None or run.key is None:
         return Check(0, 0, is_exact=False)
-    collection, query = diagnostic(run.policy, run.cutoff or run.as_of)
+    counted = sum(getattr(chunk, name) for chunk in chunks for name in OUTCOMES)
+    if run.policy in kiosk.QUERIES:
+        left = kiosk.find(kiosks, run.policy)
+        return Check(left, 0, is_exact=left == 0 and counted == run.planned)
+    collection, query = diagnostic(shop, run.policy, run.cutoff or run.as_of)
     found = {record["_id"] for record in shop[collection].find(query, {"_id": 1})}
     key = keyring.unwrap(run.key)
     listed = {
@@ -71,6 +87,5 @@ def check(
         record["_id"]
         for record in shop[collection].find({"_id": {"$in": list(listed)}}, {"_id": 1})
     }
-    counted = sum(getattr(chunk, name) for chunk in chunks for name in OUTCOMES)
     is_exact = found == present and counted == run.planned
     return Check(len(found), len(present), is_exact)

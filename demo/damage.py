@@ -38,6 +38,16 @@ KINDS: Mapping[str, tuple[Kind, ...]] = {
         Kind("audit_logs_leap", 0.05, "older than 7 x 365 days, but not than 7 years: stays"),
         Kind("audit_logs_young", 0.70, "younger: stays"),
     ),
+    "forecasts": (
+        Kind("forecasts_sound", 0.75, "of a household: stays"),
+        Kind("forecasts_closed", 0.10, "of an account whose grace is over: goes with it"),
+        Kind("forecasts_orphaned", 0.10, "of an account that does not exist: goes"),
+        Kind("forecasts_fresh", 0.05, "the same, but not an hour old: stays for now"),
+    ),
+    "users": (  # beside the households
+        Kind("accounts_closed", 0.80, "deleted over 30 days ago: goes, after its forecasts"),
+        Kind("accounts_in_grace", 0.20, "deleted less than 30 days ago: stays"),
+    ),
 }
 
 
@@ -68,6 +78,12 @@ class Damage:
     audit_logs_old: int
     audit_logs_leap: int
     audit_logs_young: int
+    forecasts_sound: int
+    forecasts_closed: int
+    forecasts_orphaned: int
+    forecasts_fresh: int
+    accounts_closed: int
+    accounts_in_grace: int
 
 
 def share_out(collection: str, size: int) -> Counter[str]:

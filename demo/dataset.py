@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import chain, count, islice
 from random import Random
 from typing import Any
 
@@ -26,13 +26,17 @@ BATCH = 10_000
 WRITERS = 2
 
 # The collections that grow with the sales: one record per so many rows, but at least 20.
-ROWS_PER = {"sessions": 20, "oauthstates": 200, "auditlogs": 50}
+ROWS_PER = {"sessions": 20, "oauthstates": 200, "auditlogs": 50, "forecasts": 200, "users": 5_000}
+VANISHED = 50
 
 INDEXES = {
     "salesData": ("createdAt", "quantity", "revenue", "cost", "date", "userId"),
-    "sessions": ("expiresAt", "isActive"),
+    "sessions": ("expiresAt", "isActive", "userId"),
     "oauthstates": ("timestamp",),
     "auditlogs": ("timestamp",),
+    "forecasts": ("userId",),
+    "users": ("deletedAt",),
+    "stores": ("userId",),
 }
 
 
@@ -48,13 +52,24 @@ def load(
     users, stores = ({n: _id(0, n) for n in numbers} for numbers in households_and_stores())
     random = Random(seed)
     damaged = _choose(random, len(sales))
-    records = Records(random, now, list(users.values()))
     kinds = {name: share_out(name, max(20, len(sales) // per)) for name, per in ROWS_PER.items()}
+    accounts = list(kinds["users"].elements())
+    closed = [_id(1, number) for number in range(len(accounts))]
+    gone = [key for key, kind in zip(closed, accounts, strict=True) if kind == "accounts_closed"]
+    vanished = [_id(2, number) for number in range(VANISHED)]
+    records = Records(random, now, list(users.values()), gone, vanished, list(stores.values()))
     collections: dict[str, Iterator[Document]] = {
         "salesData": _sales(sales, users, stores, damaged),
-        "users": (records.user(*user) for user in users.items()),
+        "users": chain(
+            (records.user(*user) for user in users.items()),
+            map(records.closed_account, count(max(users) + 1), closed, accounts),
+        ),
         "stores": (records.store(*store) for store in stores.items()),
-        **{name: map(records.of_kind, counts.elements()) for name, counts in kinds.items()},
+        **{
+            name: map(records.of_kind, counts.elements())
+            for name, counts in kinds.items()
+            if name != "users"
+        },
     }
     around = sum(kinds.values(), Counter[str]())
     done, total = 0, len(sales) + len(users) + len(stores) + around.total()

@@ -1,4 +1,4 @@
-"""Users, stores, sessions, OAuth states and audit logs as OrderNimbus keeps them."""
+"""Users, stores, sessions, OAuth states, audit logs, forecasts as OrderNimbus keeps them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +17,11 @@ class Records:
     random: Random
     now: datetime
     users: list[ObjectId]
+    closed: list[ObjectId]
+    """Accounts whose grace is over."""
+    vanished: list[ObjectId]
+    """Accounts that do not exist."""
+    stores: list[ObjectId]
 
     def user(self, number: int, user: ObjectId) -> Document:
         return {
@@ -31,6 +36,13 @@ class Records:
             "lastLogin": self.now - self._between(timedelta(hours=1), timedelta(days=30)),
             "deletedAt": None,
         }
+
+    def closed_account(self, number: int, user: ObjectId, kind: str) -> Document:
+        """One that somebody deleted, by now for good or still within its grace."""
+        low, high = (31, 400) if kind == "accounts_closed" else (1, 29)
+        deleted = self.now - self._between(timedelta(days=low), timedelta(days=high))
+        account = self.user(number, user)
+        return {**account, "isActive": False, "lastLogin": deleted, "deletedAt": deleted}
 
     def store(self, number: int, store: ObjectId) -> Document:
         return {
@@ -47,6 +59,8 @@ class Records:
             return self._session(kind)
         if kind.startswith("oauth_states"):
             return self._oauth_state(kind)
+        if kind.startswith("forecasts"):
+            return self._forecast(kind)
         return self._audit_log(kind)
 
     def _session(self, kind: str) -> Document:
@@ -80,6 +94,18 @@ class Records:
         action = self.random.choice(("login", "export", "settings_changed"))
         details = {"userId": self.random.choice(self.users)}
         return {"action": action, "details": details, "timestamp": moment}
+
+    def _forecast(self, kind: str) -> Document:
+        owners = {"forecasts_closed": self.closed, "forecasts_sound": self.users}
+        if kind == "forecasts_fresh":
+            age = self._between(timedelta(0), timedelta(minutes=10))
+        else:
+            age = self._between(timedelta(days=1), timedelta(days=700))
+        return {
+            "userId": self.random.choice(owners.get(kind, self.vanished)),
+            "storeId": self.random.choice(self.stores),
+            "createdAt": self.now - age,
+        }
 
     def _between(self, low: timedelta, high: timedelta) -> timedelta:
         return low + (high - low) * self.random.random()

@@ -45,6 +45,8 @@ log = structlog.get_logger()
 
 LOOK_AGAIN = timedelta(days=1)
 """When an archive that a legal hold kept beyond its time is asked for again."""
+SWEEP_AFTER = timedelta(days=1)
+"""When a destroyed archive is emptied once more: a worker that was overtaken may write late."""
 SHIFT_SECONDS = 10.0
 """How long one doorbell works on a run before other runs get their turn."""
 
@@ -186,7 +188,11 @@ def _refuse(engine: Engine, run_id: int, error: GuardRefused) -> None:
 
 
 def tidy(engine: Engine, run_id: int) -> bool:
-    """What a run that is over still owes: manifests, its summary, and the end of its archive."""
+    """What a run that is over still owes: manifests, its summary, and the end of its archive.
+
+    Of the store, only what bears the token of one of our own runs is ever removed: another site's
+    objects may lie beside it. A run without a key has nothing there that anybody could open.
+    """
     with engine.database.transaction() as session:
         run = runs.get(session, run_id)
         moment = database.now(session)
@@ -205,8 +211,11 @@ def tidy(engine: Engine, run_id: int) -> bool:
         return False  # who pulled it may want what would be destroyed
     elif past:
         _destroy(engine, run_id)
+        return True
     elif owes_mirror:
         mirror.mirror(engine, run_id)
+    elif run.key is None and run.expires_at is not None:
+        engine.archive.destroy(run.token)
     return False
 
 
@@ -255,4 +264,5 @@ def _destroy(engine: Engine, run_id: int) -> None:
         run.sample = None
         session.execute(update(Chunk).where(Chunk.run_id == run_id).values(payload=None))
         session.execute(delete(Doorbell).where(Doorbell.run_id == run_id))
+        runs.ring(session, run, database.now(session) + SWEEP_AFTER)
         entries.append(session, "archive_destroyed", engine.actor, run=run)

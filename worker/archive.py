@@ -85,6 +85,12 @@ class ArchiveStore:
     def exists(self, name: str) -> bool:
         return bool(self._files.exists(f"{self._root}/{name}"))
 
+    def folders(self) -> set[str]:
+        """The names of all runs, of whatever site, that have objects here."""
+        if not self._files.exists(self._root):
+            return set()
+        return {Path(path).name for path in self._files.ls(self._root, detail=False)}
+
     def destroy(self, prefix: str) -> None:
         """Remove every object of one run; the run's key is destroyed by the caller."""
         if self._files.exists(f"{self._root}/{prefix}"):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -19,6 +20,8 @@ NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
 YOUNG = {"createdAt": {"$gte": NOW - timedelta(days=2555)}}
 NEGATIVE, SOUND = {"$lt": 0}, {"$gte": 0}
 A_DATE = r"^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?$"
+CLOSED, VANISHED = (ObjectId(f"{first:08x}" + "0" * 16) for first in (1, 2))
+"""The first account of each kind that there is beside the households."""
 SEVEN_YEARS_AGO, SEVEN_TIMES_365_DAYS_AGO = NOW.replace(year=2019), NOW - timedelta(days=2555)
 
 # What a person who looks for each kind would ask the database, written without the loader.
@@ -41,6 +44,18 @@ QUERIES: dict[str, tuple[str, dict[str, Any]]] = {
         {"timestamp": {"$gte": SEVEN_YEARS_AGO, "$lt": SEVEN_TIMES_365_DAYS_AGO}},
     ),
     "audit_logs_young": ("auditlogs", {"timestamp": {"$gte": SEVEN_TIMES_365_DAYS_AGO}}),
+    "forecasts_sound": ("forecasts", {"userId": {"$lt": CLOSED}}),
+    "forecasts_closed": ("forecasts", {"userId": {"$gte": CLOSED, "$lt": VANISHED}}),
+    "forecasts_orphaned": (
+        "forecasts",
+        {"userId": {"$gte": VANISHED}, "createdAt": {"$lt": NOW - timedelta(hours=1)}},
+    ),
+    "forecasts_fresh": (
+        "forecasts",
+        {"userId": {"$gte": VANISHED}, "createdAt": {"$gte": NOW - timedelta(hours=1)}},
+    ),
+    "accounts_closed": ("users", {"deletedAt": {"$lt": NOW - timedelta(days=30)}}),
+    "accounts_in_grace": ("users", {"deletedAt": {"$gte": NOW - timedelta(days=30)}}),
 }
 
 
@@ -73,7 +88,7 @@ def test_the_database_holds_the_damage_that_was_reported(
 def test_every_record_is_of_a_documented_kind(loaded: tuple[Data, Damage]) -> None:
     database, damage = loaded
     assert damage.sales.total == ROWS
-    for collection in ("sessions", "oauthstates", "auditlogs"):
+    for collection in ("sessions", "oauthstates", "auditlogs", "forecasts"):
         documented = sum(getattr(damage, kind.name) for kind in KINDS[collection])
         assert database[collection].count_documents({}) == documented
 
@@ -107,7 +122,8 @@ def test_sales_are_spread_evenly_over_the_nine_years_before_now(
 
 def test_every_sale_and_session_belongs_to_someone(loaded: tuple[Data, Damage]) -> None:
     database, _ = loaded
-    users, stores = database["users"].distinct("_id"), database["stores"].distinct("_id")
+    users = database["users"].distinct("_id", {"deletedAt": None})
+    stores = database["stores"].distinct("_id")
     assert (len(users), len(stores)) == (2469, 457)
     sales = database["salesData"]
     assert sales.count_documents({"userId": {"$in": users}, "storeId": {"$in": stores}}) == ROWS
@@ -138,7 +154,10 @@ def test_a_sale_carries_the_real_row_and_its_product(loaded: tuple[Data, Damage]
     ("collection", "fields_read"),
     [
         ("salesData", {"createdAt", "quantity", "revenue", "cost", "date", "userId"}),
-        ("sessions", {"expiresAt", "isActive", "sessionId"}),
+        ("sessions", {"expiresAt", "isActive", "sessionId", "userId"}),
+        ("forecasts", {"userId"}),
+        ("users", {"deletedAt"}),
+        ("stores", {"userId"}),
         ("oauthstates", {"timestamp"}),
         ("auditlogs", {"timestamp"}),
     ],

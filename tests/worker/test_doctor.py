@@ -36,7 +36,10 @@ from worker.tables import Process
 from worker.targets.kinds import kind_of
 
 # Whether a policy on SQL was enabled, without a database to run it on, is in the control database.
-OF_CONTROL = {"control_database", "control_clock", "scheduler", "worker", "keys_of_runs", "sql"}
+OF_CONTROL = {
+    *("control_database", "control_clock", "scheduler", "worker", "sql"),
+    *("keys_of_runs", "archive_folders"),
+}
 OF_REDIS = {"redis", "redis_memory", "redis_database", "queue"}
 ON_MONGO = {
     loaded.policy.name
@@ -141,6 +144,16 @@ def test_a_control_database_on_postgresql_is_looked_at_alike(
 def test_a_probe_leaves_nothing_in_the_archive(settings: Settings, tmp_path: Path) -> None:
     assert not_ok(examine(Site(settings))) == {}
     assert list((tmp_path / "archive").iterdir()) == []
+
+
+def test_folders_of_no_run_in_the_archive_are_counted_and_left_alone(
+    settings: Settings, tmp_path: Path
+) -> None:
+    strange = tmp_path / "archive" / "of-another-site"
+    strange.mkdir(parents=True)
+    says = {finding.check: finding.says for finding in examine(Site(settings))}
+    assert says["archive_folders"].startswith("1 folders of the archive store are of no run")
+    assert strange.is_dir()
 
 
 def test_with_no_settings_each_check_names_the_one_that_it_needs() -> None:

@@ -1,8 +1,10 @@
 """Undo: what nobody has touched since comes back to the byte; a conflict is never overwritten."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from tests.worker.scenario import (
     TESTER,
@@ -15,9 +17,11 @@ from tests.worker.scenario import (
 )
 from worker import advance, applying, claims, operations
 from worker.claims import totals
+from worker.database import now
 from worker.errors import ArchiveExpired, ForbiddenArrow
-from worker.tables import Run, Switch
-from worker.targets.base import ArchiveRef
+from worker.keys import RunKey
+from worker.tables import Doorbell, Run, Switch
+from worker.targets.base import ArchiveRef, Images
 
 pytestmark = pytest.mark.sqlite_control
 
@@ -178,3 +182,24 @@ def test_an_expired_archive_is_destroyed_with_its_key_and_cannot_be_undone(
         operations.undo(scenario.engine.database, run.id, TESTER, inline=True)
     assert not scenario.engine.archive.exists(ref["name"])
     assert "archive_destroyed" in [entry.action for entry in scenario.entries(run.id)]
+
+
+def test_what_a_worker_wrote_after_its_archive_was_destroyed_goes_a_day_later(
+    scenario: Scenario,
+) -> None:
+    """Only in the folder of the run itself: another site may share the store."""
+    scenario.shop.salesData.insert_many([{"createdAt": old(3000)} for _ in range(3)])
+    run = scenario.run_through(purge())
+    archive, db = scenario.engine.archive, scenario.engine.database
+    of_another_site = archive.write(RunKey.new(), "another/apply-0.1.0.bson.zst", Images())
+    with db.transaction() as session:
+        session.get_one(Run, run.id).expires_at = old(1)
+    scenario.advance(run.id)
+    late = archive.write(RunKey.new(), f"{run.token}/apply-0.1.9.bson.zst", Images())
+    with db.transaction() as session:
+        (due,) = session.scalars(select(Doorbell.due_at).where(Doorbell.run_id == run.id))
+        assert due - now(session) > timedelta(hours=23)
+    scenario.advance(run.id)
+    assert not archive.exists(late.name)
+    assert archive.exists(of_another_site.name)
+    assert [entry.action for entry in scenario.entries(run.id)].count("archive_destroyed") == 1

@@ -14,11 +14,13 @@ from worker.logs import safe_text
 from worker.tables import Run
 from worker.targets.base import Images, RecordOutcome
 
+_PROBE = "doctor-"
+
 
 def _store(site: Site) -> Verdict:
     """Write, read and remove an object as a run would."""
     store = ArchiveStore(site.settings.need("archive_url"))
-    key, folder = RunKey.new(), f"doctor-{uuid4().hex}"
+    key, folder = RunKey.new(), _PROBE + uuid4().hex
     probe = RecordOutcome(folder, "probe")
     with ExitStack() as afterwards:
         afterwards.callback(store.destroy, folder)
@@ -56,8 +58,24 @@ def _keys_of_runs(site: Site) -> Verdict:
     return ok(f"The keys open the archives of all {len(runs)} runs that have one.")
 
 
+def _strangers(site: Site) -> Verdict:
+    """What lies in the store beside our own runs: nothing removes it, for it may be another's."""
+    with opened(site) as control, control.transaction() as session:
+        ours = set(session.scalars(select(Run.token)))
+    store = ArchiveStore(site.settings.need("archive_url"))
+    strange = {name for name in store.folders() - ours if not name.startswith(_PROBE)}
+    if strange:
+        return ok(
+            f"{len(strange)} folders of the archive store are of no run in this control database: "
+            "another site's, or left from before the database was restored. Tend removes none of "
+            "them."
+        )
+    return ok("Every folder of the archive store is of a run in this control database.")
+
+
 CHECKS = (
     Check("archive", "TEND_ARCHIVE_URL", _store),
+    Check("archive_folders", "TEND_DATABASE_URL", _strangers),
     Check("keys", "TEND_KEYS", _keys),
     Check("keys_of_runs", "TEND_KEYS", _keys_of_runs),
 )
