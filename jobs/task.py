@@ -87,12 +87,23 @@ class GuardedDocuments(Documents, Protocol):
         """Remove one document that still matches; whether there was one."""
 
 
-class TaskContext(Protocol):
-    """What looking gets: nothing here can write to a target."""
+class CheckContext(Protocol):
+    """What a check gets: targets to look at, and nothing that is Tend's own."""
 
     @property
     def as_of(self) -> datetime:
         """The moment that counts as now: the plan's, when its items are performed."""
+
+    @property
+    def documents(self) -> Documents:
+        """Raises `TargetMissing` where no MongoDB is set."""
+
+    def sql(self) -> AbstractContextManager[Connection]:
+        """A transaction on the SQL target that cannot write; raises `TargetMissing`."""
+
+
+class TaskContext(CheckContext, Protocol):
+    """What planning gets: nothing here can write to a target."""
 
     @property
     def state(self) -> State: ...
@@ -103,13 +114,6 @@ class TaskContext(Protocol):
     @property
     def redis(self) -> "Redis":
         """Raises `SettingError` where no Redis is set."""
-
-    @property
-    def documents(self) -> Documents:
-        """Raises `TargetMissing` where no MongoDB is set."""
-
-    def sql(self) -> AbstractContextManager[Connection]:
-        """A transaction on the SQL target that cannot write; raises `TargetMissing`."""
 
 
 class PerformContext(TaskContext, Protocol):
@@ -138,7 +142,7 @@ class TaskJob(Protocol):
     mirror_count: ClassVar[str]
     """The name that log gives to the number of items that changed something."""
 
-    def check(self, ctx: TaskContext, policy: Policy) -> None:
+    def check(self, ctx: CheckContext, policy: Policy) -> None:
         """Raise unless what the policy names is there."""
 
     def plan(self, ctx: TaskContext, policy: Policy) -> Iterator[Item]:

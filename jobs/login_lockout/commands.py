@@ -1,20 +1,24 @@
 """`tend lockout`: What is locked and blocked, why, and what a person can do about it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from jobs.host import Desk, Host
-from jobs.login_lockout import records
-from jobs.login_lockout.records import Kept
+from jobs.host import Host
+from jobs.login_lockout import asking, by_hand, replaying
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for those who read the audit.")]
+OnBehalfOf = Annotated[
+    str | None, typer.Option("--on-behalf-of", help="For whom, in addition to who you are.")
+]
+Subject = Annotated[str, typer.Argument(metavar="USER", help="A user, or an address.")]
+For = Annotated[str, typer.Option("--for", help="How long, such as 24h.")]
 
 
 def app(host: Host) -> typer.Typer:
     """The commands, on what the command line lends them."""
     commands = typer.Typer(add_completion=False)
-    commands.callback()(_several)
 
     @commands.command("list")
     def list_(
@@ -25,27 +29,73 @@ def app(host: Host) -> typer.Typer:
     ) -> None:
         """What is locked and blocked now, until when and why."""
         with host.looking() as desk:
-            _print_list(host, desk, every=every, as_json=as_json)
+            asking.listed(host, desk, every=every, as_json=as_json)
+
+    @commands.command()
+    def explain(subject: Subject, as_json: Json = False) -> None:
+        """Every decision about a user or an address, and each event that it rests on."""
+        with host.looking() as desk:
+            asking.explained(host, desk, subject, as_json=as_json)
+
+    @commands.command()
+    def replay(
+        policy: Annotated[str, typer.Option("--policy", help="A policy's name, or a file.")],
+        begin: Annotated[str, typer.Option("--from", help="From when, such as 2026-11-01.")],
+        end: Annotated[str, typer.Option("--to", help="Until when.")],
+        as_json: Json = False,
+    ) -> None:
+        """What this policy would have done on the site's own history; writes nothing."""
+        with host.looking() as desk:
+            replaying.replay(host, desk, policy, (begin, end), as_json=as_json)
+
+    @commands.command()
+    def release(
+        subject: Subject,
+        reason: Reason,
+        with_addresses: Annotated[
+            bool, typer.Option("--with-addresses", help="Also the blocks that the user caused.")
+        ] = False,
+        on_behalf_of: OnBehalfOf = None,
+        as_json: Json = False,
+    ) -> None:
+        """Free a user or an address now; failures until now count no more."""
+        with host.changing(reason, on_behalf_of) as desk:
+            by_hand.release(host, desk, subject, with_addresses=with_addresses, as_json=as_json)
+
+    @commands.command()
+    def lock(
+        user: Annotated[str, typer.Argument(metavar="USER", help="A user.")],
+        reason: Reason,
+        length: For = "30m",
+        on_behalf_of: OnBehalfOf = None,
+        as_json: Json = False,
+    ) -> None:
+        """Lock an account for a while."""
+        with host.changing(reason, on_behalf_of) as desk:
+            by_hand.lock(host, desk, user, length, as_json=as_json)
+
+    @commands.command()
+    def block(
+        address: Annotated[str, typer.Argument(metavar="ADDRESS", help="An address.")],
+        reason: Reason,
+        length: For = "24h",
+        on_behalf_of: OnBehalfOf = None,
+        as_json: Json = False,
+    ) -> None:
+        """Block an address for a while."""
+        with host.changing(reason, on_behalf_of) as desk:
+            by_hand.block(host, desk, address, length, as_json=as_json)
+
+    @commands.command()
+    def allow(
+        network: Annotated[str, typer.Argument(metavar="CIDR", help="An address or a network.")],
+        reason: Reason,
+        length: For = "8h",
+        on_behalf_of: OnBehalfOf = None,
+        as_json: Json = False,
+    ) -> None:
+        """Let no address of a network be blocked for a while."""
+        with host.changing(reason, on_behalf_of) as desk:
+            by_hand.allow(host, desk, network, length, as_json=as_json)
 
     return commands
-
-
-def _several() -> None:
-    """What is locked and blocked, why, and what a person can do about it."""
-
-
-def _print_list(host: Host, desk: Desk, *, every: bool, as_json: bool) -> None:
-    with desk.context.state.transaction() as session:
-        found = records.decisions(session, desk.context.vault, standing=not every)
-    if as_json:
-        host.print_json({"decisions": [each.as_json() for each in found]})
-        return
-    host.heading(desk.environment, f"{len(found)} decisions" if every else f"{len(found)} standing")
-    names = ("id", "kind", "user", "address", "at", "until", "attempts", "why", "state")
-    host.table(names, [_row(each) for each in found])
-
-
-def _row(kept: Kept) -> tuple[str, ...]:
-    document: dict[str, Any] = kept.as_json()
-    names = ("id", "kind", "user", "address", "at", "until", "attempts", "why", "state")
-    return tuple("" if document[name] is None else str(document[name]) for name in names)

@@ -9,9 +9,10 @@ from pydantic import AfterValidator, Field, StrictInt, model_validator
 from jobs.login_lockout.addresses import NetworkText
 from policies.durations import Duration
 from policies.models import TaskOptions
-from policies.selectors import CollectionName, FieldName, Vocabulary
+from policies.selectors import CollectionName, Vocabulary
 from policies.zones import ZoneName
 
+PlainField = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Count = Annotated[StrictInt, Field(ge=1, le=10_000)]
 REASON = "brute_force_attack"
 
@@ -32,8 +33,9 @@ def _pattern(text: str) -> str:
 
 
 def _files(text: str) -> str:
-    if not PurePath(text).is_absolute() and ".." in PurePath(text).parts:
-        raise ValueError("names files below the folder in which Tend runs, or by their full path")
+    path = PurePath(text)
+    if ".." in path.parts or any(letter in str(path.parent) for letter in "*?["):
+        raise ValueError("names one folder, and * only in the name of the files there")
     return text
 
 
@@ -41,11 +43,11 @@ class CollectionSource(Vocabulary):
     """A collection of login events."""
 
     collection: CollectionName = "loginevents"
-    at: FieldName = "timestamp"
-    users: tuple[FieldName, ...] = ("userId", "username")
+    at: PlainField = "timestamp"
+    users: tuple[PlainField, ...] = ("userId", "username")
     """The first of these that an event has says who tried."""
-    address: FieldName = "ipAddress"
-    outcome: FieldName = "outcome"
+    address: PlainField = "ipAddress"
+    outcome: PlainField = "outcome"
     failed: tuple[str, ...] = ("failure", "failed", "failed_login")
     succeeded: tuple[str, ...] = ("success", "succeeded", "successful_login")
 
@@ -57,6 +59,8 @@ class FileSource(Vocabulary):
     """A path, in which * stands for any part of a name."""
     format: Literal["lines", "sshd", "json"] = "lines"
     lines: tuple[Annotated[str, AfterValidator(_pattern)], ...] = ()
+    mark: str = "failed_login"
+    """Lines without it are about something else; one with it that fits no pattern is set aside."""
     timezone: ZoneName = "UTC"
 
     @model_validator(mode="after")
@@ -105,7 +109,7 @@ class Accounts(Vocabulary):
     """Where accounts are, and by which fields a name finds one."""
 
     collection: CollectionName = "users"
-    names: tuple[FieldName, ...] = ("email",)
+    names: tuple[PlainField, ...] = ("email",)
 
 
 class LockoutOptions(TaskOptions):

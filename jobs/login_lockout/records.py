@@ -38,6 +38,7 @@ class Kept:
             "why": self.row.why,
             "user": self.evidence["user"],
             "address": self.evidence["address"],
+            "since": stamp(self.row.since),
             "at": stamp(self.row.at),
             "until": stamp(self.row.until),
             "attempts": self.row.attempts,
@@ -76,3 +77,13 @@ def seal_name(name: str) -> str:
 def stamp(moment: datetime | None) -> str | None:
     """A UTC time as JSON has it, to the millisecond that MongoDB keeps."""
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def pardon_name(kind: str) -> str:
+    """Under which the subject of a pardon is sealed."""
+    return f"pardon/{kind}"
+
+
+def subject_digest(vault: Vault, kind: str, subject: str) -> str:
+    """By which the rows of a user, or of an address, are found."""
+    return vault.digest(f"{kind}:{subject}".encode())

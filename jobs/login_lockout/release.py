@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from jobs.base import Item, Outcomes
 from jobs.login_lockout.options import ReleaseOptions
 from jobs.login_lockout.tables import LockoutDecision, LockoutPardon
-from jobs.task import PerformContext, TaskContext
+from jobs.task import CheckContext, PerformContext, TaskContext
 from policies.models import Policy, PolicyOptions
 
 ACCOUNT, ADDRESS, DECISION, OLD = "account", "address", "decision", "old"
@@ -30,7 +30,7 @@ class LockoutRelease:
     mirror_action: ClassVar[str] = "lockout_release"
     mirror_count: ClassVar[str] = "releasedCount"
 
-    def check(self, ctx: TaskContext, policy: Policy) -> None:
+    def check(self, ctx: CheckContext, policy: Policy) -> None:
         options = cast(ReleaseOptions, policy.options)
         for collection in options.written:
             next(ctx.documents.find(collection, {}, ["_id"], limit=1), None)

@@ -104,5 +104,9 @@ class LockoutEvent(Table):
     place: Mapped[str] = mapped_column(String(96))
     """Which file, and the offset of its line."""
     at: Mapped[datetime]
+    failed: Mapped[bool]
+    user: Mapped[str | None] = mapped_column(String(64))
+    """A digest, as is `address`."""
+    address: Mapped[str] = mapped_column(String(64))
     event: Mapped[bytes]
     """Sealed."""

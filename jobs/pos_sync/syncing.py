@@ -16,7 +16,7 @@ from jobs.pos_sync.passes import Catalog
 from jobs.pos_sync.stores import Store, mongo_stores, sql_stores
 from jobs.pos_sync.tables import PosStore
 from jobs.pos_sync.tools import Tools, clock_of
-from jobs.task import PerformContext, TaskContext
+from jobs.task import CheckContext, PerformContext, TaskContext
 from policies.models import Policy, PolicyOptions
 
 AT_ONCE = 8
@@ -32,7 +32,7 @@ class PosSync:
     mirror_action: ClassVar[str] = "pos_sync"
     mirror_count: ClassVar[str] = "syncedCount"
 
-    def check(self, ctx: TaskContext, policy: Policy) -> None:
+    def check(self, ctx: CheckContext, policy: Policy) -> None:
         """Raise unless the applications' `stores` can be read."""
         for _ in declared(ctx, cast(PosOptions, policy.options)):
             return
@@ -78,7 +78,7 @@ def perform_one(tools: Tools, store: str, as_of: datetime) -> Outcomes:
     return Outcomes(changed=1) if is_changed else Outcomes(failed=1)
 
 
-def declared(ctx: TaskContext, options: PosOptions) -> Iterator[Store]:
+def declared(ctx: CheckContext, options: PosOptions) -> Iterator[Store]:
     """The stores that the applications declare."""
     if "sql" in options.stores_in:
         with ctx.sql() as connection:

@@ -132,6 +132,9 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=64), nullable=False),
         sa.Column("place", sa.String(length=96), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("failed", sa.Boolean(), nullable=False),
+        sa.Column("user", sa.String(length=64), nullable=True),
+        sa.Column("address", sa.String(length=64), nullable=False),
         sa.Column("event", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lockout_events")),
         sa.UniqueConstraint(

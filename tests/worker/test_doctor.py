@@ -33,7 +33,7 @@ from worker.keys import Keyring, RunKey
 from worker.registry import Policies
 from worker.settings import Settings
 from worker.tables import Process
-from worker.targets.kinds import kind_of
+from worker.targets.kinds import kinds_of
 
 # Whether a policy on SQL was enabled, without a database to run it on, is in the control database.
 OF_CONTROL = {
@@ -44,7 +44,7 @@ OF_REDIS = {"redis", "redis_memory", "redis_database", "queue"}
 ON_MONGO = {
     loaded.policy.name
     for loaded in Policies.load([Path(policies.__path__[0])])
-    if kind_of(loaded.policy) == "mongo"
+    if kinds_of(loaded.policy)[:1] == ("mongo",)
 }
 OF_POLICIES = {f"policy:{name}" for name in ON_MONGO}
 OF_MONGO = {"mongodb", "mongodb_clock", "mongodb_user", "mongodb_read_user", *OF_POLICIES}

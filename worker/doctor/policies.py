@@ -1,7 +1,7 @@
 """The policies: whether they load, and whether the target has what each of them needs."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import cast
 
@@ -9,12 +9,11 @@ import pymongo
 
 from policies.errors import PolicyError
 from policies.models import Policy, RecordOptions
-from worker import bootstrap
 from worker.doctor.check import CONNECT_SECONDS, Check, Site, Verdict, ok
-from worker.registry import Policies, family_of, is_task, job_of, task_of
+from worker.registry import Policies, is_task, job_of, task_of
 from worker.settings import variable
 from worker.targets.kinds import KINDS, TENDED, is_served, kind_of, kinds_of
-from worker.tasks.context import Looking
+from worker.tasks.context import Checking
 
 
 def of_each_policy(site: Site) -> Iterator[Check]:
@@ -68,14 +67,12 @@ def _served(policy: Policy, site: Site) -> Verdict:
 
 def _ready(policy: Policy, site: Site) -> Verdict:
     """Whether what a task's policy names is there, by the job's own judgement."""
-    with closing(bootstrap.open_database(site.settings)) as database:
-        engine = bootstrap.open_engine(site.settings, database)
-        try:
-            with pymongo.timeout(CONNECT_SECONDS):
-                job = task_of(policy)
-                job.check(Looking(engine, family_of(job), site.clock()), policy)
-        finally:
-            engine.close()
+    with ExitStack() as opened, pymongo.timeout(CONNECT_SECONDS):
+        targets = {
+            kind: opened.enter_context(closing(KINDS[kind].open(site.settings)))
+            for kind in kinds_of(policy)
+        }
+        task_of(policy).check(Checking(targets, site.clock()), policy)
     return ok("What this policy names is there.")
 
 

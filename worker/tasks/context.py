@@ -1,6 +1,6 @@
 """What a task job is handed: each thing opened when it is first asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from worker.errors import SettingError, TargetMissing
 from worker.keys import Keyring
 from worker.notices import notices
 from worker.settings import not_set
+from worker.targets.base import Target
 from worker.targets.kinds import KINDS
 from worker.targets.mongo import MongoTarget
 from worker.targets.sql import SqlTarget
@@ -44,21 +45,12 @@ class FamilyState:
         notices.queue(session, self.keyring, notice)
 
 
-class Looking:
-    """For planning: it reads where plans are read, and nothing in it can write to a target."""
+class Checking:
+    """For a check: targets to look at, where plans are read."""
 
-    def __init__(self, engine: Engine, family: str, as_of: datetime) -> None:
+    def __init__(self, targets: Mapping[str, Target], as_of: datetime) -> None:
         self.as_of = as_of
-        self.state: State = FamilyState(engine.database, engine.keyring)
-        with engine.database.transaction() as session:
-            self.vault: Vault = open_vault(session, engine.keyring, family)
-        self._engine = engine
-
-    @cached_property
-    def redis(self) -> "Redis":
-        if self._engine.redis_url is None:
-            raise SettingError(not_set("redis_url"))
-        return Redis.from_url(self._engine.redis_url, socket_timeout=5)
+        self._targets = targets
 
     @property
     def documents(self) -> Documents:
@@ -71,17 +63,34 @@ class Looking:
 
     @property
     def _sql(self) -> SqlTarget:
-        target = self._engine.targets.get("sql")
+        target = self._targets.get("sql")
         if target is None:
             raise TargetMissing(KINDS["sql"].unset)
         return cast(SqlTarget, target)
 
     @property
     def _mongo(self) -> MongoTarget:
-        target = self._engine.targets.get("mongo")
+        target = self._targets.get("mongo")
         if target is None:
             raise TargetMissing(KINDS["mongo"].unset)
         return cast(MongoTarget, target)
+
+
+class Looking(Checking):
+    """For planning: nothing in it can write to a target."""
+
+    def __init__(self, engine: Engine, family: str, as_of: datetime) -> None:
+        super().__init__(engine.targets, as_of)
+        self.state: State = FamilyState(engine.database, engine.keyring)
+        with engine.database.transaction() as session:
+            self.vault: Vault = open_vault(session, engine.keyring, family)
+        self._engine = engine
+
+    @cached_property
+    def redis(self) -> "Redis":
+        if self._engine.redis_url is None:
+            raise SettingError(not_set("redis_url"))
+        return Redis.from_url(self._engine.redis_url, socket_timeout=5)
 
 
 class Performing(Looking):
