@@ -25,7 +25,7 @@ class Limit(Vocabulary):
 class Throttle(Vocabulary):
     """One limit for each indicator, and what holds for one that cannot be read."""
 
-    missing: Literal["go", "stop"] = "go"
+    missing: Literal["go", "stop"] = "stop"
     replication_lag: Limit = Limit(slow=10, stop=30)
     queued_operations: Limit = Limit(slow=20, stop=100)
     dirty_cache: Limit = Limit(slow=10, stop=20)

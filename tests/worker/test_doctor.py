@@ -48,7 +48,8 @@ ON_MONGO = {name for name, policy in SHIPPED.items() if kinds_of(policy)[:1] == 
 OF_POLICIES = {f"policy:{name}" for name in ON_MONGO}
 OF_RECORDS = {f"policy:{name}" for name in ON_MONGO if not is_task(SHIPPED[name])}
 """What their policies are after must be there; a task may come before what it waits for."""
-OF_MONGO = {"mongodb", "mongodb_clock", "mongodb_user", "mongodb_read_user", *OF_POLICIES}
+OF_WRITER = {"mongodb_user", "mongodb_indicators"}
+OF_MONGO = {"mongodb", "mongodb_clock", "mongodb_read_user", *OF_WRITER, *OF_POLICIES}
 EVERYTHING = {"policies", "archive", "keys"} | OF_CONTROL | OF_REDIS | OF_MONGO
 PASSWORD = "hunter2"  # noqa: S105 - of a user that lives for one test
 INDEXES = {
@@ -309,7 +310,9 @@ def test_a_collection_that_does_not_exist_fails_its_policy(
 def test_a_user_who_may_not_write_is_found_without_writing(
     settings: Settings, mongo_read_url: str, mongo_database: Records[dict[str, Any]]
 ) -> None:
-    status, says = only(with_(settings, mongo_url=mongo_read_url), "mongodb_user")
+    found = not_ok(examine(Site(with_(settings, mongo_url=mongo_read_url))))
+    assert set(found) == OF_WRITER
+    status, says = found["mongodb_user"]
     assert status == "failed"
     assert re.search(r"insert on tend_fences, update on tend_fences, .* and \d+ more", says)
     assert "tend_fences" not in mongo_database.list_collection_names()
@@ -325,7 +328,9 @@ def test_a_user_whose_rights_end_before_the_fences_is_found(
     actions = ["find", "insert", "update", "remove", "collStats"]
     with narrow(mongo_admin[mongo_database.name], resources, actions):
         url = mongo_server.url(mongo_database.name).replace("//", f"//narrow:{PASSWORD}@", 1)
-        status, says = only(with_(settings, mongo_url=url), "mongodb_user")
+        found = not_ok(examine(Site(with_(settings, mongo_url=url))))
+    assert set(found) == OF_WRITER
+    status, says = found["mongodb_user"]
     assert status == "failed"
     assert "lacks find on tend_fences, insert on tend_fences" in says
 

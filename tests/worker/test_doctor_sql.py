@@ -108,7 +108,7 @@ def looked_at(settings: Settings) -> dict[str, tuple[str, str]]:
 def test_a_database_that_is_as_it_should_be_is_ok(on_postgres: Settings) -> None:
     found = looked_at(on_postgres)
     assert set(found) == {
-        *("sql", "sql_clock", "sql_user", "sql_read_user"),
+        *("sql", "sql_clock", "sql_user", "sql_read_user", "sql_indicators"),
         *("mongodb", "policy:products"),
     }
     del found["mongodb"]
@@ -122,6 +122,7 @@ def test_a_sqlite_file_is_looked_at_alike(on_sqlite: Settings) -> None:
     assert {status for status, _ in found.values()} == {"ok"}
     assert found["sql"][1].startswith("SQLite 3")
     assert "this process may write its file" in found["sql_user"][1]
+    assert "has no indicators" in found["sql_indicators"][1]
 
 
 def test_a_file_that_is_not_there_is_not_made(on_sqlite: Settings, tmp_path: Path) -> None:
@@ -263,3 +264,22 @@ def test_a_kind_without_a_database_names_what_does_not_fire(
 
 def _policy(settings: Settings, name: str) -> Policy:
     return Policies.load(settings.policy_directories).get(name).policy
+
+
+def test_a_user_who_does_not_see_other_sessions_is_told_what_to_grant_and_what_stops(
+    on_postgres: Settings, user: str, folder: Path
+) -> None:
+    blind = as_user(on_postgres, user)
+    status, says = looked_at(blind)["sql_indicators"]
+    assert status == "failed"
+    assert says == (
+        "The throttle cannot read active sessions, replication lag: the user does not see other "
+        "sessions, grant pg_monitor. That stops products, whose throttle does not say "
+        "`missing: go`."
+    )
+    bold = POLICY.format(name="products") + "throttle: {missing: go}\n"
+    (folder / "products.yaml").write_text(bold)
+    status, says = looked_at(blind)["sql_indicators"]
+    assert (status, says.endswith("No policy stops for it.")) == ("warning", True)
+    execute(on_postgres.need("sql_url"), f"GRANT pg_monitor TO {user}")
+    assert looked_at(blind)["sql_indicators"][0] == "ok"

@@ -1,7 +1,6 @@
 """`tend doctor --grants`: the roles that the policies need, to be read and then typed."""
 
 from contextlib import closing
-from typing import Any
 
 from policies.models import Policy
 from worker.cli import context, output
@@ -11,40 +10,35 @@ from worker.settings import Settings, mongo_database
 from worker.targets.kinds import kinds_set
 from worker.targets.sql_server import SqlServer
 
-Document = dict[str, Any]
-
 
 def print_grants(*, as_json: bool) -> None:
     """The roles for each kind of target that is set."""
     settings = context.load_settings()
     policies = [loaded.policy for loaded in context.load_policies(settings)]
     kinds = kinds_set(settings)
-    roles = _mongo(settings, policies) if "mongo" in kinds else []
+    database = str(mongo_database(settings.need("mongo_url"))) if "mongo" in kinds else None
+    # No server is asked: a role can be made before there is anybody who has it.
+    roles = mongo.roles(policies, database) if database else []
+    users = mongo.users(database) if database else []
     statements = _sql(settings, policies) if "sql" in kinds else []
     if as_json:
-        output.print_json({"mongo": roles, "sql": statements})
+        output.print_json({"mongo": roles, "mongo_users": users, "sql": statements})
         return
     out = output.console()
     if roles:
-        database = roles[0]["privileges"][0]["resource"]["db"]
         out.print(f"// MongoDB: in mongosh, after `use {database}`, by a user who may make roles.")
         out.print(f"// {mongo.TRIAL} is for a read-only trial and for TEND_MONGO_READ_URL,")
-        out.print(f"// {mongo.WORK} for TEND_MONGO_URL; give each to a user of its own.")
-        for command in mongo.commands(roles):
+        out.print(f"// {mongo.WORK} for TEND_MONGO_URL; each has a user of its own.")
+        for command in mongo.commands(roles, users):
             out.print(command)
     if statements:
-        out.print("-- PostgreSQL: by the owner of the tables.")
+        out.print(f"-- PostgreSQL: by the owner of the tables, who may grant {sql.MONITOR}.")
         out.print(f"-- {sql.TRIAL} is for a read-only trial and for TEND_SQL_READ_URL,")
         out.print(f"-- {sql.WORK} for TEND_SQL_URL; grant each to a user of its own.")
         for statement in statements:
             out.print(output.printable(statement))
     elif "sql" in kinds:
         out.print("-- SQLite knows no users: whoever may write the file may change everything.")
-
-
-def _mongo(settings: Settings, policies: list[Policy]) -> list[Document]:
-    """No server is asked: a role can be made before there is anybody who has it."""
-    return mongo.roles(policies, str(mongo_database(settings.need("mongo_url"))))
 
 
 def _sql(settings: Settings, policies: list[Policy]) -> list[str]:

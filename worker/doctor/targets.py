@@ -5,14 +5,17 @@ from functools import partial
 
 from sqlalchemy import select
 
-from worker.doctor import mongo, policies, sql
+from worker.doctor import indicators, mongo, policies, sql
 from worker.doctor.check import Check, Site, Verdict, failed, listed, ok
 from worker.doctor.control import opened
 from worker.settings import variable
 from worker.tables import Switch
 from worker.targets.kinds import KINDS, TENDED
 
-_CHECKS = {"mongo": mongo.CHECKS, "sql": sql.CHECKS}
+_CHECKS = {
+    "mongo": (*mongo.CHECKS, indicators.check("mongodb_indicators", "mongo")),
+    "sql": (*sql.CHECKS, indicators.check("sql_indicators", "sql")),
+}
 
 
 def checks(site: Site) -> Iterator[Check]:

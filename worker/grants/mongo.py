@@ -15,6 +15,8 @@ Actions = Mapping[str, frozenset[str]]
 TRIAL = "tendTrial"
 WORK = "tendWork"
 MIRROR = "auditlogs"
+MONITOR = {"role": "clusterMonitor", "db": "admin"}
+"""A role of an application's database may not hold it, so it is the user who is given it."""
 
 LOOK = frozenset({"find", "collStats", "listIndexes"})
 CHANGE = LOOK | {"insert", "update", "remove"}
@@ -50,9 +52,26 @@ def roles(policies: Iterable[Policy], database: str) -> list[Document]:
     ]
 
 
-def commands(found: Iterable[Document]) -> list[str]:
+def users(database: str) -> list[Document]:
+    """A user for each role; the one who works also sees how the server is, for the throttle."""
+    return [
+        {"user": "tend-reader", "roles": [{"role": TRIAL, "db": database}]},
+        {"user": "tend", "roles": [{"role": WORK, "db": database}, MONITOR]},
+    ]
+
+
+def commands(roles: Iterable[Document], users: Iterable[Document]) -> list[str]:
     """What to type in mongosh, in the application's database."""
-    return [f"db.createRole({json.dumps(role, indent=2)})" for role in found]
+    return [
+        *(f"db.createRole({json.dumps(role, indent=2)})" for role in roles),
+        *(f"db.createUser({_asking(user)})" for user in users),
+    ]
+
+
+def _asking(user: Document) -> str:
+    """mongosh asks for the password, so that it is on no screen and in no history."""
+    name, roles = json.dumps(user["user"]), json.dumps(user["roles"])
+    return f"{{user: {name}, pwd: passwordPrompt(), roles: {roles}}}"
 
 
 def _role(name: str, database: str, needed: Actions) -> Document:

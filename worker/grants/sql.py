@@ -11,6 +11,8 @@ from worker.targets.sql_table import quoted
 
 TRIAL = "tend_trial"
 WORK = "tend_work"
+MONITOR = "pg_monitor"
+"""Who has it sees other sessions and standbys, as the throttle must."""
 
 
 def statements(
@@ -33,6 +35,7 @@ def statements(
         f"GRANT CREATE ON SCHEMA {quoted(schema)} TO {WORK};",
         *_grants(tables, READS + WRITES, WORK),
         *_grants(beside, READS, WORK),
+        f"GRANT {MONITOR} TO {WORK};",
     ]
 
 

@@ -37,7 +37,7 @@ def users(
     mongo_admin: MongoClient[dict[str, Any]],
     mongo_database: Database[dict[str, Any]],
 ) -> Iterator[dict[str, str]]:
-    """A user for each role that `tend doctor --grants` prints, and their URLs."""
+    """The roles and users that `tend doctor --grants` prints, and the users' URLs."""
     tend.policy("aside", QUARANTINING)
     database = mongo_admin[mongo_database.name]
     printed = tend("doctor", "--grants")
@@ -47,9 +47,16 @@ def users(
         role = json.loads(text)
         name = role.pop("role")
         database.command("createRole", name, **role)
-        database.command("createUser", name, pwd=PASSWORD, roles=[name])
+    asked = re.findall(r"^db\.createUser\((\{.*)\)$", printed.out, re.MULTILINE)
+    names = []
+    for text in asked:
+        user = re.fullmatch(r'\{user: "([\w-]+)", pwd: passwordPrompt\(\), roles: (.*)\}', text)
+        assert user is not None
+        database.command("createUser", user[1], pwd=PASSWORD, roles=json.loads(user[2]))
+        names.append(user[1])
     where = f"127.0.0.1:{mongo_server.port}/{database.name}?replicaSet=tend"
-    yield {name: f"mongodb://{name}:{PASSWORD}@{where}" for name in (mongo.TRIAL, mongo.WORK)}
+    both = zip((mongo.TRIAL, mongo.WORK), names, strict=True)
+    yield {role: f"mongodb://{name}:{PASSWORD}@{where}" for role, name in both}
     database.command("dropAllUsersFromDatabase")
     database.command("dropAllRolesFromDatabase")
 
@@ -74,6 +81,7 @@ def test_the_role_for_a_trial_suffices_to_plan_and_to_look(
 
 def test_the_role_for_a_trial_changes_nothing(tend: Tend, users: dict[str, str]) -> None:
     act_as(tend, users[mongo.TRIAL], users[mongo.TRIAL])
+    tend.policy("sales-retention", AMPLE + "throttle: {missing: go}\n")
     tend.old_sales(5)
     refused = tend("run", "sales-retention", "--reason", "x", "--inline")
     assert refused.code == 1
@@ -103,6 +111,7 @@ def test_the_doctor_is_content_with_both_roles(tend: Tend, users: dict[str, str]
     checks = {check["check"]: check for check in tend("doctor", "--json").json["checks"]}
     assert checks["mongodb_user"]["status"] == "ok"
     assert checks["mongodb_read_user"]["status"] == "ok"
+    assert checks["mongodb_indicators"]["status"] == "ok"
 
 
 @pytest.mark.parametrize("role", [mongo.TRIAL, mongo.WORK])

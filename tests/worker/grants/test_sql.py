@@ -81,11 +81,13 @@ def lamps(owner: Engine) -> int:
 
 
 def test_the_role_for_a_trial_suffices_to_plan_and_changes_nothing(
-    tend: Tend, owner: Engine
+    tend: Tend, owner: Engine, tmp_path: Path
 ) -> None:
     act_as(tend, owner, sql.TRIAL)
     assert tend.json("plan", "no-stock")["planned"] == 9
     assert len(tend.json("explain", "sql/lamps/3")["records"]) == 1
+    bold = f"name: no-stock\n{NO_STOCK}throttle: {{missing: go}}\n"
+    (tmp_path / "policies" / "no-stock.yaml").write_text(bold)
     refused = tend("run", "no-stock", "--reason", "x", "--inline")
     assert refused.code == 1
     assert "does not allow this user" in refused.err
@@ -108,6 +110,7 @@ def test_the_doctor_is_content_with_both_roles(tend: Tend, owner: Engine) -> Non
     checks = {check["check"]: check for check in tend("doctor", "--json").json["checks"]}
     assert checks["sql_user"]["status"] == "ok"
     assert checks["sql_read_user"]["status"] == "ok"
+    assert checks["sql_indicators"]["status"] == "ok"
 
 
 @pytest.mark.parametrize("role", roles())
