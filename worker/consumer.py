@@ -4,8 +4,11 @@ Nothing that must happen lives in middleware, for the broker swallows what middl
 claims are inside the actor, and a ring that fails is owed again by the reconciler.
 """
 
+import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -25,16 +28,46 @@ from worker.settings import Settings
 BEAT_SECONDS = 5
 ANSWER_SECONDS = 30
 """Less can end dramatiq's consumer: its issue 894."""
+GOODBYE_SECONDS = 4
+"""dramatiq waits much longer to acknowledge rings to a Redis that does not answer."""
 _MAX_ID = 2**31
 
 log = structlog.get_logger()
 _settings = Settings.load()
 
 
+class Looks:
+    """The runs that the threads of this process look at now."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        self._add(1)
+        try:
+            yield
+        finally:
+            self._add(-1)
+
+    def wait_until_none(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._count == 0)
+
+    def _add(self, number: int) -> None:
+        with self._changed:
+            self._count += number
+            self._changed.notify_all()
+
+
 class Lifecycle(Middleware):
     """Opens the engine after the fork, beats while the process lives, drains on SIGTERM."""
 
     engine: Engine
+
+    def __init__(self) -> None:
+        self.looks = Looks()
 
     def after_process_boot(self, broker: Broker) -> None:  # noqa: ARG002 - dramatiq's signature
         logs.configure(_settings)
@@ -49,6 +82,14 @@ class Lifecycle(Middleware):
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 - dramatiq's signature
         self.engine.draining.set()
+        threading.Thread(target=self._end_anyway, name="end", daemon=True).start()
+
+    def _end_anyway(self) -> None:
+        """Once no work is left, Redis gets a moment; a ring not acknowledged comes again."""
+        self.looks.wait_until_none()
+        time.sleep(GOODBYE_SECONDS)  # the process ends meanwhile if Redis answers
+        log.warning("worker ends without a word from Redis; its rings come again")
+        os._exit(0)
 
     def _beat(self) -> None:
         heartbeat = Heartbeat(self.engine.database, "worker")
@@ -79,7 +120,8 @@ def look(run_id: Any) -> None:
         log.warning("doorbell that names no run")
         return
     try:
-        advance(lifecycle.engine, run_id)
+        with lifecycle.looks.one():
+            advance(lifecycle.engine, run_id)
         _ring_what_is_owed()
     except TendError as error:
         log.warning("run must wait", run=run_id, why=logs.safe_text(error))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from policies.models import Policy
@@ -20,6 +20,9 @@ from worker.identity import Actor
 from worker.registry import any_job_of
 from worker.states import ALLOWED, BUSY, UNFINISHED, State
 from worker.tables import Doorbell, Run, RunCollection
+
+_IN_THE_WAY = UNFINISHED - {State.VERIFYING}
+"""States of a run that others may still wait for; who verifies, no longer writes."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def move(
     entries.append(
         session, "run_" + to, actor, run=run, detail={"from": str(start), **(detail or {})}
     )
-    if start in BUSY and to not in UNFINISHED:
+    if start in BUSY and to not in _IN_THE_WAY:
         _wake_the_next(session, run)
 
 
@@ -238,14 +241,16 @@ def _will_write(run: Run) -> bool:
 
 
 def _wake_the_next(session: Session, run: Run) -> None:
-    """A run that is over makes way: ring for the oldest that may have waited for it."""
-    waiting = session.scalars(
-        select(Run)
+    """A run that makes way: ring for the oldest of each policy that may have waited for it.
+
+    The oldest of all may wait for something else; of one policy, nobody begins before its oldest.
+    """
+    oldest = (
+        select(func.min(Run.id))
         .where(Run.state == State.QUEUED, Run.inline.is_(False), Run.id != run.id)
         .where(or_(Run.policy == run.policy, shares_a_collection(run.id)))
-        .order_by(Run.id)
-        .limit(1)
-    ).first()
-    if waiting is not None:
-        moment = database.now(session)
+        .group_by(Run.policy)
+    )
+    moment = database.now(session)
+    for waiting in session.scalars(select(Run).where(Run.id.in_(oldest)).order_by(Run.id)):
         ring(session, waiting, max(moment, waiting.not_before or moment))

@@ -99,6 +99,28 @@ def test_a_run_outlives_a_redis_that_is_stopped_and_started_again(
     assert_exact(scenario, run_id)
 
 
+@pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_asked_to_stop_does_not_wait_for_a_redis_that_is_gone_or_hangs(
+    scenario: Scenario, own_environment: dict[str, str], server: Machine, fate: signal.Signals
+) -> None:
+    """dramatiq alone waits for its 15 seconds, and longer if Redis hangs."""
+    sales.load(scenario, RECORDS)
+    run_id = sales.request(scenario, sales.slow())
+    with tend(own_environment, "scheduler"), tend(own_environment, *ONE_AT_A_TIME) as worker:
+        eventually(lambda: sales.is_in_work(scenario, run_id))
+        server.process.send_signal(fate)
+        assert worker.stop(seconds=14) == 0
+        chunks = scenario.chunks(run_id)
+        assert {chunk.state for chunk in chunks} <= {"pending", "done"}
+        assert [(chunk.retries, chunk.rescues) for chunk in chunks] == [(0, 0)] * len(chunks)
+        server.process.kill()
+        server.process.wait()
+        server.start()
+        with tend(own_environment, *ONE_AT_A_TIME):
+            assert sales.finished(scenario, run_id, 90).state == "succeeded"
+    assert_exact(scenario, run_id)
+
+
 def test_a_run_asked_for_while_redis_is_down_is_accepted_and_done_when_it_is_back(
     scenario: Scenario, own_environment: dict[str, str], server: Machine, tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ from worker.errors import (
 from worker.planner import payload_name
 from worker.registry import frozen_policy
 from worker.runs import Request
+from worker.states import State
 from worker.tables import Doorbell, Run
 from worker.targets.mongo import MongoTarget
 from worker.waiting import waiting_for
@@ -286,6 +287,24 @@ def test_a_run_that_is_over_wakes_the_one_that_waited_for_it(scenario: Scenario)
     scenario.advance(first)
     with scenario.engine.database.transaction() as session:
         assert set(session.scalars(select(Doorbell.run_id))) == {second}
+
+
+def test_a_run_that_writes_no_more_wakes_the_oldest_of_each_policy_that_waited(
+    scenario: Scenario,
+) -> None:
+    fill(scenario, 3, 1)
+    first = scenario.request(purge())
+    assert advance.plan(scenario.engine, first)
+    policies = [*(negative_values(name="another") for _ in range(2)), text_dates(name="third")]
+    with scenario.engine.database.transaction() as session:
+        ids = [
+            runs.create(session, Request(each, "test", "manual", TESTER.actor, "x", True)).id
+            for each in policies
+        ]
+        session.execute(delete(Doorbell))
+        run = runs.get(session, first)
+        runs.move(session, run, State.VERIFYING, TESTER.actor)
+        assert set(session.scalars(select(Doorbell.run_id))) == {ids[0], ids[2]}
 
 
 def test_a_planner_that_died_is_replaced_when_its_lease_ends(scenario: Scenario) -> None:
