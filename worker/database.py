@@ -21,11 +21,14 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from worker.errors import DatabaseNotMigrated, DatabaseUnreachable
 
 BUSY_SECONDS = 15
+POOL_SECONDS = 5
+"""A thread that finds every connection in use gives up before its claim's lease ends."""
 
 
 class Database:
@@ -60,6 +63,11 @@ class Database:
                     "The control database lacks a table; run `tend migrate`."
                 ) from error
             raise _unreachable(self.engine) from error
+        except PoolTimeout as error:
+            raise DatabaseUnreachable(
+                "Every connection of this process to the control database is in use; let the "
+                "process have fewer --threads."
+            ) from error
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise _unreachable(self.engine) from error
@@ -102,7 +110,12 @@ def _unreachable(engine: Engine) -> DatabaseUnreachable:
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         engine = create_engine(
-            url, pool_pre_ping=True, pool_size=5, max_overflow=10, hide_parameters=True
+            url,
+            pool_pre_ping=True,
+            pool_size=5,
+            max_overflow=10,
+            pool_timeout=POOL_SECONDS,
+            hide_parameters=True,
         )
 
         @event.listens_for(engine, "begin")

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 import structlog
@@ -21,6 +21,8 @@ from worker.relay import relay
 TICK_SECONDS = 1
 RECONCILE_SECONDS = 5
 LOOK_SECONDS = 0.2
+AFTER = timedelta(milliseconds=30)
+"""By so much a clock may drift before its slots are found a tick later."""
 
 log = structlog.get_logger()
 
@@ -47,9 +49,10 @@ def run(
         timezone=UTC,
         job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
     )
+    begins = _after_the_second(db)
     own = (Chore("tick", tick, TICK_SECONDS), Chore("reconcile", reconcile, RECONCILE_SECONDS))
     for chore in (*own, *chores):
-        scheduler.add_job(chore, "interval", seconds=chore.seconds, next_run_time=datetime.now(UTC))
+        scheduler.add_job(chore, "interval", seconds=chore.seconds, next_run_time=begins)
     loop = threading.Thread(target=scheduler.start, name="scheduler", daemon=True)
     loop.start()
     while loop.is_alive() and not (stop.asked and scheduler.running):
@@ -76,6 +79,12 @@ class _Stop:
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         self.asked = True
         signal.signal(number, signal.SIG_DFL)
+
+
+def _after_the_second(db: Database) -> datetime:
+    """Slots are whole seconds of the control database: a tick soon after one finds it at once."""
+    wait = timedelta(seconds=1) - timedelta(microseconds=_now(db).microsecond)
+    return datetime.now(UTC) + wait + AFTER
 
 
 def _now(db: Database) -> datetime:

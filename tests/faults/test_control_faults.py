@@ -1,13 +1,19 @@
-"""The control database is locked or restarts: the run waits for it and loses nothing."""
+"""The control database is locked, full or restarts: the run waits for it and loses nothing."""
 
+import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from demo.servers import Postgres, postgres
@@ -86,6 +92,77 @@ def test_scheduler_and_worker_outlive_a_postgres_that_restarts(
         assert sales.finished(scenario, run_id).state == "succeeded"
         assert (scheduler.stop(), worker.stop()) == (0, 0)
     assert_exact(scenario, run_id)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_scheduler_two_workers_and_people_share_one_sqlite_file(
+    scenario: Scenario, environment: dict[str, str]
+) -> None:
+    sales.load(scenario, RECORDS)
+    run_id = sales.request(scenario, sales.slow())
+    commands = (
+        ("status", "--json"),
+        ("runs", "--json"),
+        ("show", f"r-{run_id}", "--json"),
+        ("audit", "verify", "--json"),
+    )
+    with tend(environment, "scheduler"), tend(environment, "worker", "--processes", "2") as worker:
+        eventually(lambda: sales.is_in_work(scenario, run_id, chunks=2))
+        asked = [typed(environment, *words) for words in commands]
+        others = [sales.request(scenario, sales.slow(name=f"other-{n}")) for n in range(2)]
+        assert [process.wait(60) for process in asked] == [0] * len(asked)
+        for each in (run_id, *others):
+            assert sales.finished(scenario, each, 60).state == "succeeded"
+        assert worker.stop() == 0
+    assert_exact(scenario, run_id)
+
+
+def typed(environment: dict[str, str], *words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "worker.cli", *words],
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_run_waits_for_a_postgres_that_takes_no_more_connections(
+    scenario: Scenario, environment: dict[str, str], own_postgres: Postgres
+) -> None:
+    """Whoever has a connection loses it, and everybody else's program takes what is free."""
+    sales.load(scenario, RECORDS)
+    run_id = sales.request(scenario, sales.slow())
+    with tend(environment, "scheduler"), tend(environment, "worker", "--processes", "1") as worker:
+        eventually(lambda: sales.is_in_work(scenario, run_id))
+        with ExitStack() as taken:
+            others = all_connections(own_postgres, taken)
+            gone = sales.removed(scenario, RECORDS)
+            with pytest.raises(DatabaseUnreachable):
+                scenario.run(run_id)
+            assert len(others) > 50
+        sales.time_passes(scenario)
+        assert sales.finished(scenario, run_id, 60).state == "succeeded"
+        assert worker.stop() == 0
+    assert len(gone) < RECORDS
+    assert_exact(scenario, run_id)
+
+
+def all_connections(server: Postgres, taken: ExitStack) -> list[psycopg.Connection[Any]]:
+    """Those in use are ended from the first of these, until nobody gets another one."""
+    url = server.url.replace("+psycopg", "")
+    others = [taken.enter_context(psycopg.connect(url, autocommit=True))]
+    end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'tend'"
+
+    def is_full() -> bool:
+        others[0].execute(end)
+        try:
+            while True:
+                others.append(taken.enter_context(psycopg.connect(url)))
+        except psycopg.OperationalError:
+            return others[0].execute(end).rowcount == 0
+
+    eventually(is_full)
+    return others
 
 
 def time_passed(scenario: Scenario) -> bool:

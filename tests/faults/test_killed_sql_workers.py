@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
@@ -38,10 +39,10 @@ def shop(scenario: Scenario, postgresql_shop_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def purge() -> Policy:
+def purge(**more: Any) -> Policy:
     select = {"less_than": {"field": "stock", "value": 0}}
     options = {"target": "sql", "collection": "products", "select": select}
-    parts = {"batch": {"records": 20}, "chunk": 60}
+    parts = {"batch": {"records": 20}, "chunk": 60, **more}
     return frozen_policy(policy_text(job="retention_purge", options=options, **parts))
 
 

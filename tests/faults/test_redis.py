@@ -21,6 +21,7 @@ from policies.models import Policy
 from tests.faults import sales
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
 from tests.faults.processes import eventually, tend
+from tests.faults.proxy import proxy
 from tests.faults.servers import Machine, machine
 from tests.worker.scenario import Scenario, purge
 from worker import database, queue
@@ -142,6 +143,59 @@ def test_a_run_asked_for_while_redis_is_down_is_accepted_and_done_when_it_is_bac
         eventually(lambda: {"scheduler", "worker"} <= alive(scenario))
         server.start()
         assert sales.finished(scenario, run_id).state == "succeeded"
+    assert_exact(scenario, run_id)
+
+
+def test_a_run_outlives_a_redis_that_is_full(
+    scenario: Scenario, own_environment: dict[str, str], own_valkey: Valkey
+) -> None:
+    """With `noeviction`, as docs/deploying.md asks for: then it refuses what takes memory."""
+    sales.load(scenario, RECORDS)
+    run_id = sales.request(scenario, sales.slow())
+    with (
+        tend(own_environment, "scheduler"),
+        tend(own_environment, *ONE_AT_A_TIME) as worker,
+        redis.Redis.from_url(own_valkey.url) as client,
+    ):
+        eventually(lambda: sales.is_in_work(scenario, run_id))
+        client.config_set("maxmemory", 1)
+        eventually(lambda: "done" in {chunk.state for chunk in scenario.chunks(run_id)})
+        eventually(lambda: refused(client) > 0)
+        later = sales.request(scenario, sales.slow(name="asked-for-while-it-is-full"))
+        client.config_set("maxmemory", 0)
+        assert sales.finished(scenario, run_id).state == "succeeded"
+        assert sales.finished(scenario, later).state == "succeeded"
+        assert worker.stop() == 0
+    assert_exact(scenario, run_id)
+
+
+def refused(client: "redis.Redis") -> int:
+    """How often it said that it has no memory left."""
+    errors: dict[str, Any] = client.info("errorstats")  # type: ignore[assignment] # not awaitable
+    return int(errors.get("errorstat_OOM", {"count": 0})["count"])
+
+
+@pytest.mark.parametrize("command", ["enqueue", "fetch", "ack"])
+def test_a_reply_lost_after_redis_acted_costs_a_run_nothing(
+    scenario: Scenario,
+    environment: dict[str, str],
+    valkey_server: Valkey,
+    redis_url: str,
+    command: str,
+) -> None:
+    """A ring is then repeated, or left with a worker who never saw it."""
+    sales.load(scenario, RECORDS)
+    port = int(redis_url.rpartition(":")[2].partition("/")[0])
+    with proxy(port) as between:
+        site = {**environment, "TEND_REDIS_URL": redis_url.replace(str(port), str(between.port))}
+        loss = between.lose("reply", command.encode(), times=3)
+        run_id = sales.request(scenario, sales.slow())
+        with tend(site, "scheduler"), tend(site, *ONE_AT_A_TIME):
+            eventually(lambda: loss.happened == 3 or scenario.run(run_id).state == "succeeded")
+            sales.time_passes(scenario)
+            assert sales.finished(scenario, run_id, 60).state == "succeeded"
+    assert valkey_server.process.poll() is None
+    assert loss.happened > 0
     assert_exact(scenario, run_id)
 
 

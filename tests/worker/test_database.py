@@ -1,6 +1,7 @@
 """The control database: no lost updates, aware times, clear errors."""
 
 import threading
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -124,3 +125,20 @@ def test_a_transaction_waits_for_the_disk_unless_it_is_said_not_to(control: Data
             said.append(session.scalar(text(asked[control.dialect])))
     safe, fast = {"sqlite": (2, 1), "postgresql": ("on", "off")}[control.dialect]
     assert said == [safe, fast, safe]
+
+
+def test_a_process_whose_connections_are_all_in_use_says_so_and_goes_on_when_one_is_free(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.database.POOL_SECONDS", 0.1)
+    with closing(Database(postgres_url)) as control:
+        with ExitStack() as in_use:
+            for _ in range(15):
+                database.now(in_use.enter_context(control.transaction()))
+            with (
+                pytest.raises(DatabaseUnreachable, match=r"is in use; .* fewer --threads"),
+                control.transaction() as session,
+            ):
+                database.now(session)
+        with control.transaction() as session:
+            assert database.now(session).tzinfo is not None

@@ -1,0 +1,65 @@
+"""A worker with older code than the plan: it changes nothing, and a newer one goes on."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import update
+
+from tests.faults import sales
+from tests.faults.invariants import assert_nothing_lost_or_done_twice
+from tests.faults.sales import look
+from tests.worker.scenario import Scenario, purge
+from worker import applying, claims
+from worker.audit.verify import verify
+from worker.tables import Run
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+RECORDS = 40
+POLICY = purge(batch={"records": 10}, chunk=20)
+
+
+@contextmanager
+def of_newer_code(scenario: Scenario, run_id: int) -> Iterator[None]:
+    """The run's frozen text has a word that this code does not know yet."""
+    text = scenario.run(run_id).policy_text
+    document = json.loads(text)
+    document["options"]["not_known_yet"] = True
+    for frozen in (json.dumps(document), text):
+        with scenario.engine.database.transaction() as session:
+            session.execute(update(Run).where(Run.id == run_id).values(policy_text=frozen))
+        if frozen != text:
+            yield
+
+
+def test_a_run_that_older_code_cannot_read_is_left_to_a_newer_worker_to_plan(
+    scenario: Scenario,
+) -> None:
+    sales.load(scenario, RECORDS)
+    run_id = sales.request(scenario, POLICY)
+    with of_newer_code(scenario, run_id):
+        assert look(scenario, run_id).state == "queued"
+    assert sales.worked_off(scenario, run_id).state == "succeeded"
+    assert_nothing_lost_or_done_twice(scenario, run_id, sales.removed(scenario, RECORDS))
+    assert sales.removed(scenario, RECORDS) == set(range(RECORDS))
+
+
+def test_a_plan_that_older_code_cannot_read_fails_with_the_cause_and_a_newer_worker_resumes_it(
+    scenario: Scenario,
+) -> None:
+    sales.load(scenario, RECORDS)
+    run_id = sales.planned(scenario, POLICY)
+    claim = claims.claim(scenario.engine.database, run_id, "newer", scenario.engine.actor)
+    assert claim is not None
+    assert applying.work_on(scenario.engine, claim)
+    before = scenario.contents("salesData")
+    with of_newer_code(scenario, run_id):
+        run = look(scenario, run_id)
+        assert run.state == "failed"
+        assert "cannot be read by this version of Tend, plan anew: not_known_yet" in str(run.error)
+        assert scenario.contents("salesData") == before
+    assert scenario.resume(run).state == "succeeded"
+    assert_nothing_lost_or_done_twice(scenario, run_id, sales.removed(scenario, RECORDS))
+    assert sales.removed(scenario, RECORDS) == set(range(RECORDS))
+    assert verify(scenario.engine.database).findings == []
