@@ -1,8 +1,8 @@
 """The reconciler: rings again for whatever is unfinished, since Redis may lose every message."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 
 from worker import database, runs
 from worker.database import Database
@@ -10,7 +10,7 @@ from worker.evidence import manifests
 from worker.mirror import MIRRORED
 from worker.settling import may_be_open
 from worker.states import UNFINISHED, State
-from worker.tables import Doorbell, Process, Run
+from worker.tables import Chunk, Doorbell, Process, Run
 
 UNFINISHED_EVERY = timedelta(seconds=10)
 TIDY_EVERY = timedelta(seconds=60)
@@ -30,12 +30,16 @@ def reconcile(db: Database) -> int:
         )
         if not session.scalar(alive):
             return 0
-        rung = exists().where(Doorbell.run_id == Run.id)
+        rung = exists().where(Doorbell.run_id == Run.id, Doorbell.due_at <= moment)
         unfinished = and_(
             Run.state.in_(UNFINISHED),
             Run.inline.is_(False),
             or_(Run.not_before.is_(None), Run.not_before <= moment),
-            or_(Run.rung_at.is_(None), Run.rung_at < moment - UNFINISHED_EVERY),
+            or_(
+                Run.rung_at.is_(None),
+                Run.rung_at < moment - UNFINISHED_EVERY,
+                _lost_its_worker(moment),
+            ),
         )
         past = and_(Run.expires_at < moment, Run.key.is_not(None))
         unsettled = and_(
@@ -55,3 +59,15 @@ def reconcile(db: Database) -> int:
         for run in owed:
             runs.ring(session, run, moment)
         return len(owed)
+
+
+def _lost_its_worker(moment: datetime) -> ColumnElement[bool]:
+    """A lease has ended since the run was rung for: somebody else can take over at once."""
+    chunk = and_(
+        Chunk.run_id == Run.id,
+        Chunk.state == "claimed",
+        Chunk.lease_until < moment,
+        or_(Run.rung_at < Chunk.lease_until, Run.rung_at > moment),
+    )
+    own = and_(Run.lease_until < moment, Run.rung_at < Run.lease_until)
+    return or_(exists().where(chunk), own)

@@ -19,7 +19,7 @@ from worker.heartbeat import Heartbeat
 from worker.relay import relay
 
 TICK_SECONDS = 1
-RECONCILE_SECONDS = 5
+RECONCILE_SECONDS = 2
 LOOK_SECONDS = 0.2
 AFTER = timedelta(milliseconds=30)
 """By so much a clock may drift before its slots are found a tick later."""

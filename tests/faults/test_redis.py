@@ -171,7 +171,7 @@ def test_a_run_outlives_a_redis_that_is_full(
 
 def refused(client: "redis.Redis") -> int:
     """How often it said that it has no memory left."""
-    errors: dict[str, Any] = client.info("errorstats")  # type: ignore[assignment] # not awaitable
+    errors: dict[str, Any] = client.info("errorstats")
     return int(errors.get("errorstat_OOM", {"count": 0})["count"])
 
 

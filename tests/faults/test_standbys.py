@@ -11,17 +11,11 @@ from sqlalchemy import create_engine, text
 
 from demo.servers import Postgres, postgres
 from tests.faults import sales
+from tests.faults.invariants import assert_nothing_lost_or_done_twice
 from tests.faults.processes import eventually
 from tests.faults.standbys import Standby, standby
 from tests.faults.test_ill_targets import value
-from tests.faults.test_killed_sql_workers import (
-    RECORDS,
-    TABLE,
-    assert_nothing_lost_or_done_twice,
-    fence,
-    missing,
-    purge,
-)
+from tests.faults.test_killed_sql_workers import RECORDS, TABLE, fence, missing, purge
 from tests.worker.scenario import Scenario
 from worker.targets.sql import SqlTarget
 from worker.throttle.gauge import Gauges

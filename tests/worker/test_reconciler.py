@@ -88,6 +88,43 @@ def test_a_run_is_rung_for_again_only_after_a_while(
     assert reconcile(control) == rung
 
 
+LEASES = [
+    ("chunk", 9, 2, 1),
+    ("chunk", 1, 2, 0),
+    ("chunk", 9, -2, 0),
+    ("chunk", -60, 2, 1),
+    ("chunk", -60, -2, 0),
+    ("run", 9, 2, 1),
+    ("run", 1, 2, 0),
+    ("run", 9, -2, 0),
+]
+"""Who held it, how many seconds ago it was rung for and the lease ended, and the rings owed."""
+
+
+@pytest.mark.parametrize(("holder", "rung_ago", "ended_ago", "rings"), LEASES)
+def test_a_run_whose_lease_has_ended_is_rung_for_at_once_and_once(
+    control: Database,
+    run: Make,
+    moment: datetime,
+    holder: str,
+    rung_ago: int,
+    ended_ago: int,
+    rings: int,
+) -> None:
+    """Also if a bell is owed later, for another chunk's next try."""
+    rung_at, lease_until = moment - rung_ago * SECOND, moment - ended_ago * SECOND
+    run_id = run(state=State.APPLYING, rung_at=rung_at)
+    claim = {"run_id": run_id, "direction": "apply", "number": 0, "items": 1, "state": "claimed"}
+    with control.transaction() as session:
+        if rung_ago < 0:
+            session.add(Doorbell(run_id=run_id, due_at=rung_at))
+        if holder == "chunk":
+            session.add(Chunk(**claim, lease_until=lease_until))
+        else:
+            session.execute(update(Run).values(lease_until=lease_until))
+    assert [reconcile(control), reconcile(control)] == [rings, 0]
+
+
 @pytest.mark.usefixtures("moment")
 def test_a_run_of_an_inline_process_is_left_to_it(control: Database, run: Make) -> None:
     run(state=State.APPLYING, inline=True)
