@@ -24,9 +24,9 @@ writers: 2
 POLICIES = {
     "slow": PURGE + "chunk: 50\nbatch: {records: 10, pause: 1s}\n" + GUARDS,
     # It rests most of the time, so that the database is not what limits it.
-    "resting": PURGE + "chunk: 100\nbatch: {records: 20, pause: 200ms}\n" + GUARDS,
+    "resting": PURGE + "chunk: 40\nbatch: {records: 20, pause: 1s}\n" + GUARDS,
 }
-RECORDS = {"slow": 200, "resting": 1_000}
+RECORDS = {"slow": 200, "resting": 400}
 
 
 def measure(folder: Path, rounds: int) -> None:
