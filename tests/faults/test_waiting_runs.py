@@ -18,7 +18,12 @@ from worker.tables import Chunk, Run
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 RECORDS = 30
-NEVER = {"dirty_cache": {"slow": 0, "stop": 0}}
+
+
+def half_a_day_away() -> str:
+    """A window that is closed now and for hours."""
+    hour = datetime.now(UTC).hour
+    return f"{(hour + 11) % 24:02}:00-{(hour + 13) % 24:02}:00 UTC"
 
 
 def states(scenario: Scenario, run_ids: list[int]) -> list[str]:
@@ -38,7 +43,7 @@ def test_runs_that_wait_for_something_hold_neither_thread_nor_claim_nor_transact
     sales.load(scenario, RECORDS)
     scenario.shop.sessions.insert_one({"expiresAt": old(400), "isActive": True})
     braking.pull(scenario.engine.database, "braked", TESTER, everything=False)
-    policies = [purge(name="throttled", throttle=NEVER), purge(name="braked")]
+    policies = [purge(name="at-night", window=half_a_day_away()), purge(name="braked")]
     waiting = [sales.request(scenario, policy) for policy in (*policies, policies[0])]
     with (
         tend(environment, "scheduler"),
