@@ -108,15 +108,19 @@ def postgresql_shop_url(postgres_server: Postgres) -> Iterator[str]:
     postgres_server.drop_database(name)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what needs a control database on each kind; `sqlite_control` says that one is enough."""
-    if "database_url" in metafunc.fixturenames:
-        is_enough = metafunc.definition.get_closest_marker("sqlite_control")
-        kinds = ["sqlite"] if is_enough else ["sqlite", "postgresql"]
-        metafunc.parametrize("database_url", kinds, indirect=True)
+    """Where `sqlite_control` says that one kind of control database is enough, it is SQLite."""
+    is_enough = metafunc.definition.get_closest_marker("sqlite_control") is not None
+    chosen = any(
+        "database_url" in m.args[0] for m in metafunc.definition.iter_markers("parametrize")
+    )
+    if is_enough and not chosen and "database_url" in metafunc.fixturenames:
+        one = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+        metafunc.definition.add_marker(one)
 
 
-@pytest.fixture
+@pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """An empty control database of the kind asked for."""
     fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
