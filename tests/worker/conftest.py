@@ -1,18 +1,18 @@
 """The engine of a test: real control database, real MongoDB, a real archive folder."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from pydantic import SecretStr
 from pymongo.database import Database as MongoDatabase
+from sqlalchemy import make_url
 
 from tests.worker.scenario import Clock, Scenario, inline_engine
 from worker.database import Database
 from worker.keys import Keyring
-from worker.settings import Settings
 from worker.tables import Table
 from worker.targets.mongo import MongoTarget
 
@@ -22,18 +22,32 @@ INDEXES = {
 }
 
 
-@pytest.fixture
-def control(database_url: str) -> Iterator[Database]:
-    """An empty control database of the models' own making; migrations have tests of their own."""
-    database = Database(database_url)
+@pytest.fixture(scope="session")
+def sqlite_template(server_folder: Path) -> Path:
+    """The tables, made once: a copy of a file costs less than making them anew."""
+    path = server_folder / "template.sqlite"
+    database = Database(f"sqlite:///{path}")
     Table.metadata.create_all(database.engine)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def control(database_url: str, sqlite_template: Path) -> Iterator[Database]:
+    """An empty control database of the models' own making; migrations have tests of their own."""
+    file = make_url(database_url).database
+    database = Database(database_url)
+    if database.dialect == "sqlite" and file is not None:
+        shutil.copyfile(sqlite_template, file)
+    else:
+        Table.metadata.create_all(database.engine, checkfirst=False)
     yield database
     database.close()
 
 
 @pytest.fixture
 def keyring() -> Keyring:
-    return Keyring.from_settings(Settings(keys=SecretStr(Fernet.generate_key().decode())))
+    return Keyring(Fernet.generate_key().decode())
 
 
 @pytest.fixture
