@@ -39,6 +39,9 @@ class State(Protocol):
     def notify(self, session: Session, notice: Notice) -> None:
         """Queue a notice in the transaction of what it announces; no channel is asked here."""
 
+    def record(self, session: Session, action: str, detail: Mapping[str, Any]) -> None:
+        """The entry of what was done, in its transaction; `detail` names no person, no address."""
+
 
 class Vault(Protocol):
     """Seals what a family keeps about people, with a key that no other family has."""

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jobs.pos_sync import keeping
 from jobs.pos_sync.breaker import Permission, Verdict
@@ -117,12 +117,15 @@ def _settle(
     now = attempt.now
     with tools.state.transaction() as session:
         row = session.get_one(PosStore, store, with_for_update=True)
+        before = row.condition
         if synced is not None:
             settle_success(row, synced, now)
         elif failed is not None:
             settle_failure(row, failed, now, attempt.diff)
         write_steps(session, store, attempt.steps, now)
         condition = row.condition
+        if condition != before or attempt.is_recovery:
+            tools.state.record(session, "pos_attempt", attempt.told(before, row))
         as_of = None if row.data_as_of is None else moment_text(row.data_as_of)
     tools.catalog_of(store).tell(store, condition, as_of)
 
@@ -142,10 +145,19 @@ class _Attempt:
 
     def run(self, approved: str | None) -> Synced:
         """A store in error or offline gets a fresh connection and is asked small things first."""
-        if self.row.condition in (Condition.ERROR, Condition.OFFLINE):
+        if self.is_recovery:
             self._noted("reset connection", lambda: self._connected(lambda _http: None))
             self.verify()
         return self._noted("sync", lambda: self._sync(approved))
+
+    @property
+    def is_recovery(self) -> bool:
+        return self.row.condition in (Condition.ERROR, Condition.OFFLINE)
+
+    def told(self, before: str, row: PosStore) -> dict[str, Any]:
+        """The detail of its entry: each step with its outcome, and what came of them."""
+        steps = [f"{one.step}: {one.outcome}" for one in self.steps]
+        return {"store": row.key, "from": before, "to": row.condition, "steps": steps}
 
     def verify(self) -> None:
         """Ask for as little as shows that the credentials and the connection are good."""

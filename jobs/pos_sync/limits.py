@@ -18,9 +18,6 @@ from throttled import Throttled, rate_limiter, store
 from jobs.pos_sync.failures import Kind, SyncFailed
 
 PREFIX = "tend:pos:pace"
-RETRIES_A_MINUTE = 60
-"""The budget of a provider: what all its stores together may try again."""
-
 # A pause is only ever made longer.
 _PAUSE = """
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then
@@ -38,6 +35,10 @@ class Pace(NamedTuple):
     requests: int
     seconds: int
     burst: int = 1
+
+
+BUDGET = Pace(60, 60, 60)
+"""What all stores of a provider together may try again."""
 
 
 class _Backend(store.RedisStoreBackend):
@@ -60,8 +61,9 @@ class _Store(store.RedisStore):
 class Limits:
     """The limits of all accounts; raises `LIMIT_UNKNOWN` while Redis does not answer."""
 
-    def __init__(self, client: "redis.Redis") -> None:
+    def __init__(self, client: "redis.Redis", budget: Pace = BUDGET) -> None:
         self._client = client
+        self._budget = budget
         self._pause = client.register_script(_PAUSE)
         self._store = _Store(client)
         self._limiters: dict[Pace, Throttled] = {}
@@ -82,9 +84,8 @@ class Limits:
 
     def may_retry(self, provider: str) -> bool:
         """Whether the provider's budget for second attempts has one left."""
-        budget = Pace(RETRIES_A_MINUTE, 60, RETRIES_A_MINUTE)
         with _answering(provider):
-            return not self._limiter(budget).limit(f"retry:{provider}").limited
+            return not self._limiter(self._budget).limit(f"retry:{provider}").limited
 
     def _wait(self, account: str, pace: Pace) -> float:
         paused = self._client.pttl(f"tend:pos:pause:{account}")

@@ -14,9 +14,11 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from jobs.task import Documents, GuardedDocuments, Notice, State, Vault
+from worker.audit import entries
 from worker.database import Database
 from worker.engine import Engine
 from worker.errors import SettingError, TargetMissing
+from worker.identity import Actor
 from worker.keys import Keyring
 from worker.notices import notices
 from worker.settings import not_set
@@ -35,6 +37,7 @@ class FamilyState:
 
     database: Database
     keyring: Keyring
+    actor: Actor
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -43,6 +46,9 @@ class FamilyState:
 
     def notify(self, session: Session, notice: Notice) -> None:
         notices.queue(session, self.keyring, notice)
+
+    def record(self, session: Session, action: str, detail: Mapping[str, Any]) -> None:
+        entries.append(session, action, self.actor, detail=dict(detail))
 
 
 class Checking:
@@ -81,7 +87,7 @@ class Looking(Checking):
 
     def __init__(self, engine: Engine, family: str, as_of: datetime) -> None:
         super().__init__(engine.targets, as_of)
-        self.state: State = FamilyState(engine.database, engine.keyring)
+        self.state: State = FamilyState(engine.database, engine.keyring, engine.actor)
         with engine.database.transaction() as session:
             self.vault: Vault = open_vault(session, engine.keyring, family)
         self._engine = engine

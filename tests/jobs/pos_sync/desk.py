@@ -1,6 +1,6 @@
 """What attempts work with: a control database, notices in a list, a clock that stands still."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -41,6 +41,7 @@ class Book:
 
     database: Database
     notices: list[Notice] = field(default_factory=list)
+    entries: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -51,6 +52,10 @@ class Book:
         assert session.in_transaction()
         if notice.cause not in {one.cause for one in self.notices}:
             self.notices.append(notice)
+
+    def record(self, session: Session, action: str, detail: Mapping[str, Any]) -> None:
+        assert session.in_transaction()
+        self.entries.append((action, detail))
 
 
 @dataclass
@@ -73,7 +78,7 @@ class Desk:
             catalogs={self.shop.key.partition("/")[0]: self.shop.catalog},
             clock=lambda: self.now,
             private=frozenset({self.provider.place}),
-            total_seconds=5,
+            total_seconds=120,
         )
 
     def open(self, provider: str, *, key: str | None = None, held: Credentials = TOKENS) -> str:

@@ -102,6 +102,9 @@ def test_recovery_goes_step_by_step_and_each_step_is_written_down(desk: Desk) ->
     ]
     row = desk.row(store)
     assert (row.condition, row.failures, row.ill_since) == (Condition.HEALTHY, 0, None)
+    moves = [(entry["from"], entry["to"]) for _, entry in desk.book.entries]
+    assert moves == [("healthy", "degraded"), ("degraded", "error"), ("error", "healthy")]
+    assert desk.book.entries[-1][1]["steps"][0] == "reset connection: ok"
 
 
 def test_after_five_failures_nobody_asks_until_one_probe_is_good(desk: Desk) -> None:

@@ -140,13 +140,18 @@ def test_after_a_short_pause_the_request_is_made_again(shop: Provider, connect: 
 
 
 def test_the_budget_of_a_provider_ends_second_attempts(
-    shop: Provider, connect: Connect, limits: Limits
+    shop: Provider, connect: Connect, redis_url: str
 ) -> None:
     shop.route = lambda _asked: Answer(500, b"")
-    while limits.may_retry("rest"):
-        pass
-    assert failure(connect, attempts=4).kind == Kind.SERVER_ERROR
-    assert len(shop.asked) == 1
+    http = connect(attempts=4)
+    with redis.Redis.from_url(redis_url) as client:
+        http.limits = Limits(client, budget=Pace(2, 7200, 2))
+        with pytest.raises(SyncFailed):
+            http.ask("GET", "/products")
+        assert len(shop.asked) == 3
+        with pytest.raises(SyncFailed):
+            http.ask("GET", "/products")
+    assert len(shop.asked) == 4
 
 
 def test_without_redis_no_request_is_made(shop: Provider, connect: Connect) -> None:
