@@ -27,8 +27,8 @@ class Guarding(RetentionPurge):
 
 @pytest.fixture(autouse=True)
 def _security_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {**registry.jobs(), "guarding": Guarding()}
-    monkeypatch.setattr(registry, "jobs", lambda: found)
+    found = {**registry.every_job(), "guarding": Guarding()}
+    monkeypatch.setattr(registry, "every_job", lambda: found)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ OF_REDIS = {"redis", "redis_memory", "redis_database", "queue"}
 SHIPPED = {
     loaded.policy.name: loaded.policy for loaded in Policies.load([Path(policies.__path__[0])])
 }
-ON_MONGO = {name for name, policy in SHIPPED.items() if kinds_of(policy)[:1] == ("mongo",)}
+ON_MONGO = {name for name, policy in SHIPPED.items() if set(kinds_of(policy)) == {"mongo"}}
 OF_POLICIES = {f"policy:{name}" for name in ON_MONGO}
 OF_RECORDS = {f"policy:{name}" for name in ON_MONGO if not is_task(SHIPPED[name])}
 """What their policies are after must be there; a task may come before what it waits for."""
@@ -416,9 +416,12 @@ def test_an_archive_that_cannot_be_written_says_what_to_check(
 
 
 def test_a_store_that_nobody_knows_does_not_show_its_url(settings: Settings) -> None:
-    status, says = only(with_(settings, archive_url="nosuch://tend:hunter2@store/x"), "archive")
-    assert status == "failed"
-    assert says.startswith("TEND_ARCHIVE_URL names a store that fsspec cannot open here")
+    unknown = with_(settings, archive_url="nosuch://tend:hunter2@store/x")
+    found = not_ok(examine(Site(unknown)))
+    assert set(found) == {"archive", "archive_folders"}
+    for status, says in found.values():
+        assert status == "failed"
+        assert says.startswith("TEND_ARCHIVE_URL names a store that fsspec cannot open here")
 
 
 def test_a_key_that_a_run_still_needs_is_missed(settings: Settings, control: Database) -> None:
