@@ -18,12 +18,6 @@ from worker.tables import Table
 from worker.targets.mongo import MongoTarget
 
 
-@pytest.fixture
-def database_url(sqlite_url: str) -> str:
-    """Evidence is read the same from either; what is written differently has tests on both."""
-    return sqlite_url
-
-
 @pytest.fixture(scope="session")
 def recorded(
     mongo_server: Mongo,

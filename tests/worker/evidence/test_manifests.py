@@ -19,6 +19,7 @@ from worker.evidence.manifests import HALF, LINE, NOBODY, Lines, Listed, lines_o
 from worker.reconciler import reconcile
 from worker.tables import Chunk, Doorbell, Manifest, Process, Run, SubjectKey
 
+pytestmark = pytest.mark.sqlite_control  # evidence is read the same from either
 SALES = "mongo/salesData"
 ADAS, STORE = ("userId", str(ADA)), ("storeId", "s-1")
 

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.worker.evidence.bundles import REFUSING
 from tests.worker.evidence.manifested import sales
 from tests.worker.scenario import ANOTHER, TESTER, Scenario, purge
@@ -10,6 +12,8 @@ from worker import approval, operations
 from worker.evidence import reports
 from worker.firing import fire_due
 from worker.tables import Run
+
+pytestmark = pytest.mark.sqlite_control  # evidence is read the same from either
 
 
 def period() -> tuple[datetime, datetime]:

@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from sqlalchemy import func, select
 
 from tests.worker.scenario import TESTER
@@ -12,12 +11,6 @@ from worker.keys import Keyring
 from worker.tables import SubjectKey
 
 MANY = [("userId", str(number)) for number in range(1_200)]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    return url
 
 
 def test_keys_are_the_same_whoever_makes_them_and_in_whatever_order(
