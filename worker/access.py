@@ -35,6 +35,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "brake show": Role.VIEWER,
         "lockout list": Role.OPERATOR,
         "lockout explain": Role.OPERATOR,
+        "lockout report": Role.VIEWER,
         "lockout replay": Role.OPERATOR,
         "lockout release": Role.OPERATOR,
         "lockout lock": Role.OPERATOR,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from jobs.host import Host
-from jobs.login_lockout import asking, by_hand, replaying
+from jobs.login_lockout import asking, by_hand, replaying, reporting
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for those who read the audit.")]
@@ -47,6 +47,16 @@ def app(host: Host) -> typer.Typer:
         """What this policy would have done on the site's own history; writes nothing."""
         with host.looking() as desk:
             replaying.replay(host, desk, policy, (begin, end), as_json=as_json)
+
+    @commands.command()
+    def report(
+        begin: Annotated[str, typer.Option("--from", help="From when, such as 2026-11-01.")],
+        end: Annotated[str, typer.Option("--to", help="Until when.")],
+        as_json: Json = False,
+    ) -> None:
+        """The locks of a period in numbers, and those that PCI DSS 8.3.4 asks about."""
+        with host.looking() as desk:
+            reporting.report(host, desk, (begin, end), as_json=as_json)
 
     @commands.command()
     def release(

@@ -22,7 +22,7 @@ def replay(host: Host, desk: Desk, policy: str, period: tuple[str, str], *, as_j
     wanted = desk.policy(policy)
     if not isinstance(wanted.options, LockoutOptions):
         raise host.refuse(f"{wanted.name} is no policy of the job login_lockout.")
-    begin, end = (_moment(host, text) for text in period)
+    begin, end = (moment_of(host, text) for text in period)
     if begin >= end:
         raise host.refuse("--from must be before --to.")
     decisions, events = _replayed(desk, wanted.options, begin, end)
@@ -89,7 +89,8 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _moment(host: Host, text: str) -> datetime:
+def moment_of(host: Host, text: str) -> datetime:
+    """The moment as a person typed it; without a zone it is UTC."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

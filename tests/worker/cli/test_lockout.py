@@ -147,3 +147,32 @@ def test_what_a_person_did_is_in_the_audit_without_a_name_or_an_address(shop: Te
     assert "lockout_released" in entries
     assert "198.51.100.9" not in entries
     assert "ann@example.org" not in entries
+
+
+BEFORE = ("--from", "2020-01-01", "--to", "2021-01-01")
+PERIOD = ("--from", "2020-01-01", "--to", "2999-01-01")
+
+
+def test_a_report_counts_the_locks_of_a_period_and_finds_them_as_they_should_be(shop: Tend) -> None:
+    run(shop)
+    said = shop.json("lockout", "report", *PERIOD)
+    assert said["decisions"] == {"block": 1, "lock": 1}
+    assert (said["most_attempts"], said["shortest_minutes"]) == (5, 30)
+    assert said["exceptions"] == []
+    assert shop.json("lockout", "report", *BEFORE)["decisions"] == {}
+    assert "nothing was decided" in shop("lockout", "report", *BEFORE).out
+
+
+def test_a_report_lists_a_lock_that_a_person_lifted_early_or_made_short(shop: Tend) -> None:
+    run(shop)
+    shop.json("lockout", "release", str(ANN), *WHY)
+    shop.json("lockout", "lock", str(ANN), "--for", "5m", *WHY)
+    said = shop.json("lockout", "report", *PERIOD)
+    assert [each["why"] for each in said["exceptions"]] == [
+        "lifted early",
+        "shorter than 30 minutes",
+    ]
+    assert said["exceptions"][0]["lift_reason"] == "SEC-5: a test"
+    table = shop("lockout", "report", *PERIOD).out
+    assert "lifted early" in table
+    assert str(ANN) not in table
