@@ -4,13 +4,15 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import orphans, pace, retention, takeover, upkeep
+from benchmarks import lockout, orphans, pace, retention, takeover, upkeep
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
-        "--only", choices=("retention", "pace", "orphans", "faults"), help="one of them alone"
+        "--only",
+        choices=("retention", "pace", "orphans", "faults", "lockout"),
+        help="one of them alone",
     )
     parser.add_argument("--rows", default="all", help="a number of sales, or all 1,469,307")
     parser.add_argument("--users", default="100000,1000000", help="sizes for the orphans")
@@ -32,6 +34,9 @@ def main() -> None:
         for part in (upkeep, takeover):
             with tempfile.TemporaryDirectory(prefix="tend-bench-") as folder:
                 part.measure(Path(folder), wanted.rounds)
+    if wanted.only in {None, "lockout"}:
+        with tempfile.TemporaryDirectory(prefix="tend-bench-") as folder:
+            lockout.measure(Path(folder), wanted.rounds)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def listed(host: Host, desk: Desk, *, every: bool, as_json: bool) -> None:
         host.table(_COLUMNS, [_row(each) for each in rows])
     for policy, counted in aside.items():
         for why, count in counted.items():
-            host.say(f"{policy}: {count:,} log lines were set aside as {why}.")
+            host.say(f"{policy}: {count:,} lines or events were set aside: {why}.")
 
 
 def explained(host: Host, desk: Desk, subject: str, *, as_json: bool) -> None:

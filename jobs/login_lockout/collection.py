@@ -15,6 +15,8 @@ from jobs.login_lockout.events import Event, user_key
 from jobs.login_lockout.options import CollectionSource
 from jobs.task import Documents
 
+MOST = 1_000
+
 
 def read(
     documents: Documents,
@@ -33,6 +35,12 @@ def read(
             set_aside["address"] += 1
         else:
             yield event
+
+
+def from_the_future(documents: Documents, source: CollectionSource, end: datetime) -> int:
+    """How many events, up to `MOST`, are later than any clock may be."""
+    where = {source.at: {"$gt": end}}
+    return sum(1 for _ in documents.find(source.collection, where, ["_id"], limit=MOST))
 
 
 def _event(source: CollectionSource, record: Record) -> Event | None:

@@ -47,6 +47,7 @@ class LoginLockout:
         with ctx.state.transaction() as session:
             stands = known(session, ctx.vault, policy.name, ctx.as_of, memory_of(options))
         looked = look(ctx.documents, options, begin, end, logged)
+        following.note(ctx, policy.name, looked.set_aside)
         decisions = _decide(ctx, policy, options, stands, looked)
         for decision in _within_the_hour(options, stands, looked, decisions):
             item = item_of(ctx.vault, decision, looked.accounts)

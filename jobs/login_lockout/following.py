@@ -5,7 +5,7 @@ Positions and events are kept in one transaction, so that a line counts once wha
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,8 @@ from policies.errors import TendError
 FORGOTTEN = 50
 """Files of one source that are remembered; a rotation keeps fewer."""
 SEAL = "lockout/event"
+COLLECTIONS = "collections"
+"""In place of a log: what was set aside of collections at the latest look."""
 
 
 class LogMissing(TendError):
@@ -78,11 +80,26 @@ def logged_in(
 
 
 def set_aside(session: Session, policy: str) -> dict[str, int]:
-    """How many lines said nothing certain, by why, since the log was first met."""
+    """How many lines and events said nothing certain, by why.
+
+    Lines count since their log was first met, events of a collection while they are looked at.
+    """
     counted: Counter[str] = Counter()
     for row in session.scalars(select(LockoutFile).where(LockoutFile.policy == policy)):
         counted.update(row.set_aside)
     return dict(counted)
+
+
+def note(ctx: TaskContext, policy: str, counted: Mapping[str, int]) -> None:
+    """Write down how many events of collections say nothing certain, as of this look."""
+    said = {why: count for why, count in counted.items() if count}
+    with ctx.state.transaction() as session:
+        row = session.get(LockoutFile, (policy, COLLECTIONS))
+        if row is None:
+            row = LockoutFile(policy=policy, source=COLLECTIONS, files=[], set_aside={}, version=0)
+            session.add(row)
+        if row.set_aside != said:
+            row.set_aside = said
 
 
 def _read_on(

@@ -156,6 +156,7 @@ def _first(said: dict[str, Any], *names: str) -> Any:
     return next((said[name] for name in names if said.get(name) is not None), None)
 
 
+@lru_cache(maxsize=4_096)
 def _moment(text: str, zone: ZoneInfo) -> datetime | None:
     """A time in ISO 8601; without an offset, in the log's own zone."""
     try:
@@ -166,6 +167,7 @@ def _moment(text: str, zone: ZoneInfo) -> datetime | None:
         return None
 
 
+@lru_cache(maxsize=4_096)
 def _without_year(text: str, zone: ZoneInfo, now: datetime) -> datetime | None:
     """Syslog names no year: it is the latest one in which the line is not from the future."""
     month = _MONTHS.get(text[:3])

@@ -34,6 +34,9 @@ def look(
 ) -> Looked:
     """Read everything from `begin` to `end`; `logged` is what log files say of it."""
     set_aside: Counter[str] = Counter()
+    for source in options.sources:
+        if isinstance(source, CollectionSource):
+            set_aside["future"] += collection.from_the_future(documents, source, end)
     read = [
         list(collection.read(documents, source, begin, end, set_aside))
         for source in options.sources

@@ -1,5 +1,7 @@
 """From failed logins to locks, blocks and notices, on a real database."""
 
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ from bson import ObjectId
 from sqlalchemy import select
 
 import policies
+from jobs.base import Record
+from jobs.login_lockout import following
 from jobs.login_lockout.tables import LockoutDecision
 from policies.models import Policy
 from tests.jobs.upset import Upset
@@ -16,6 +20,8 @@ from tests.worker.scenario import NOW, TESTER, Scenario
 from worker import braking
 from worker.registry import Policies
 from worker.tables import Notice, Run
+from worker.targets.mongo_documents import MongoGuardedDocuments
+from worker.tasks.context import Performing
 
 POLICY = Policies.load([Path(policies.__path__[0])]).get("login-lockout").policy
 ANN, BOB = ObjectId(), ObjectId()
@@ -220,6 +226,66 @@ def test_a_brake_for_all_policies_spares_it(shop: Scenario) -> None:
     braking.pull(shop.engine.database, None, TESTER, everything=False)
     run(shop)
     assert locked(shop) == {ANN}
+
+
+def test_what_says_nothing_certain_is_counted_as_of_the_latest_look(shop: Scenario) -> None:
+    shop.shop.loginevents.insert_many([failure(-60), failure(1, address="nowhere"), failure(1)])
+    run(shop)
+    assert set_aside(shop) == {"future": 1, "address": 1}
+    shop.shop.loginevents.delete_many({})
+    run(shop)
+    assert set_aside(shop) == {}
+
+
+def set_aside(scenario: Scenario) -> dict[str, int]:
+    with scenario.engine.database.transaction() as session:
+        return following.set_aside(session, POLICY.name)
+
+
+class Undoing(MongoGuardedDocuments):
+    """The target of an application that frees each account as soon as it is locked."""
+
+    def update(
+        self,
+        collection: str,
+        where: Mapping[str, Any],
+        fields: Record,
+        unset: Sequence[str] = (),
+    ) -> bool:
+        written = super().update(collection, where, fields, unset)
+        super().update(collection, {"isLocked": True}, {"isLocked": False})
+        return written
+
+
+def test_a_lock_that_did_not_take_is_an_urgent_notice(
+    shop: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.shop.loginevents.insert_many([failure(n) for n in range(1, 6)])
+    plan = shop.plan(POLICY)
+    database: Any = shop.shop
+    monkeypatch.setattr(Performing, "documents", Undoing(database))
+    shop.apply(plan)
+    (chunk,) = shop.chunks(plan.id)
+    assert (chunk.changed, chunk.failed) == (1, 1)
+    with shop.engine.database.transaction() as session:
+        urgent = session.scalars(select(Notice).where(Notice.urgent.is_(True))).all()
+    assert [each.cause.rpartition("/")[2] for each in urgent] == ["not-taken"]
+
+
+def test_two_workers_that_decide_at_once_make_one_lock(shop: Scenario) -> None:
+    """Each has planned on its own; the second finds the decision made."""
+    shop.shop.loginevents.insert_many([failure(n) for n in range(1, 6)])
+    twins = [POLICY.model_copy(update={"name": name}) for name in ("login-lockout", "a-twin")]
+    plans = [shop.plan(twin) for twin in twins]
+    assert [plan.planned for plan in plans] == [2, 2]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(shop.apply, plans))
+    for plan in plans:
+        assert shop.run(plan.id).state == "succeeded"
+    assert len(decisions(shop)) == 2
+    assert shop.shop.ipblacklists.count_documents({}) == 1
+    changed = [sum(chunk.changed for chunk in shop.chunks(plan.id)) for plan in plans]
+    assert sum(changed) >= 2
 
 
 def test_users_and_addresses_lie_sealed_in_the_control_database(
