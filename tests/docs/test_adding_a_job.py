@@ -31,12 +31,17 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
     before = dict(registry.jobs())
     monkeypatch.setattr(jobs, "__path__", [*jobs.__path__, str(tmp_path / "jobs")])
     monkeypatch.setattr(policies, "__path__", [str(tmp_path / "policies"), *policies.__path__])
-    registry.jobs.cache_clear()
+    _forget_jobs()
     assert set(registry.jobs()) - set(before) == {Path(JOB).stem}
     yield _loaded(tmp_path / TEST)
-    registry.jobs.cache_clear()
+    _forget_jobs()
     del sys.modules[f"jobs.{Path(JOB).stem}"]
     delattr(jobs, Path(JOB).stem)
+
+
+def _forget_jobs() -> None:
+    registry.every_job.cache_clear()
+    registry.jobs.cache_clear()
 
 
 def _loaded(path: Path) -> ModuleType:
