@@ -71,6 +71,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "override": Role.APPROVER,
         "hold release": Role.APPROVER,
         "audit forget": Role.APPROVER,
+        "audit reanchor": Role.APPROVER,
         "audit prune": Role.ADMIN,
         "token create": Role.ADMIN,
         "token revoke": Role.ADMIN,

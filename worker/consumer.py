@@ -73,7 +73,9 @@ class Lifecycle(Middleware):
         logs.configure(_settings)
         sentry.start(_settings, "worker")
         try:
-            self.engine = bootstrap.open_engine(_settings, bootstrap.open_database(_settings))
+            control = bootstrap.open_database(_settings)
+            keeping.require_anchored(_settings, control)
+            self.engine = bootstrap.open_engine(_settings, control)
         except Exception as error:
             log.critical("worker cannot begin", why=logs.safe_text(error), exc_info=error)
             raise SystemExit(1) from error  # the broker swallows everything else

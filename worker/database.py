@@ -24,6 +24,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from worker.audit import writers
+from worker.audit.writers import Writers
 from worker.errors import DatabaseNotMigrated, DatabaseUnreachable
 
 BUSY_SECONDS = 15
@@ -36,10 +38,13 @@ class Database:
 
     def __init__(self, url: str, revision: str | None = None) -> None:
         self.engine = _engine(url)
-        said = {"revision": revision}
+        self._writers = Writers()
+        said = {"revision": revision, "writers": self._writers}
         self._sessions = sessionmaker(self.engine, expire_on_commit=False, info=said)
         relaxed = self.engine.execution_options(durable=False)
         self._relaxed_sessions = sessionmaker(relaxed, expire_on_commit=False, info=said)
+        for sessions in (self._sessions, self._relaxed_sessions):
+            event.listen(sessions, "after_soft_rollback", writers.retire)
 
     @property
     def dialect(self) -> str:
@@ -57,6 +62,7 @@ class Database:
         try:
             with sessions.begin() as session:
                 yield session
+            self._writers.give_back(session)
         except OperationalError as error:
             if "no such table" in str(error.orig):
                 raise DatabaseNotMigrated(

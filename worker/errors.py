@@ -243,3 +243,9 @@ class LogAltered(TendError):
     """The audit log is not the one that was signed."""
 
     code = "log_altered"
+
+
+class AnchorError(TendError):
+    """The store outside the database that keeps checkpoints cannot be written or read."""
+
+    code = "anchor"

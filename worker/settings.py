@@ -164,6 +164,11 @@ class Settings(BaseSettings):
         description="the control database, SQLite or PostgreSQL",
         examples=["postgresql://tend@db.internal/tend"],
     )
+    database_owner_url: SqlUrl | None = Field(
+        default=None,
+        description="the control database for the owner of its tables, who migrates them",
+        examples=["postgresql://tend-owner@db.internal/tend"],
+    )
     redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = Field(
         default=None,
         description="a Redis database of Tend's own, which wakes the workers",
@@ -204,6 +209,12 @@ class Settings(BaseSettings):
         description="comma-separated signing keys of the audit log, of which the first signs and "
         "all verify",
         examples=[f"the output of: {NEW_AUDIT_KEY}"],
+    )
+    anchor_url: SecretStr | None = Field(
+        default=None,
+        description="a folder or an object store apart from the control database, for signed "
+        "checkpoints of the audit log",
+        examples=["s3://tend-anchors/production"],
     )
     policy_dir: Annotated[str, AfterValidator(_folders)] = Field(
         default=policies.__path__[0],
@@ -296,10 +307,8 @@ def variable(name: str) -> str:
     return "SENTRY_DSN" if name.upper() == "SENTRY_DSN" else f"TEND_{name.upper()}"
 
 
-VARIABLES = {variable(name): name for name in Settings.model_fields} | {
-    "TEND_ANCHOR_URL": None,
-}
-"""Every variable that may be set, and the field that it fills, if any."""
+VARIABLES = {variable(name): name for name in Settings.model_fields}
+"""Every variable that may be set, and the field that it fills."""
 
 
 def example(name: str) -> str:
@@ -327,4 +336,4 @@ def _sentence(error: ValidationError) -> str:
     named = variable(str(first["loc"][0]))
     if what.startswith(("String should", "Input should")):
         what = f"is not allowed: {what[0].lower()}{what[1:]}"
-    return f"{named} {what}; an example is {example(VARIABLES[named] or '')}."
+    return f"{named} {what}; an example is {example(VARIABLES[named])}."

@@ -224,6 +224,23 @@ class Checkpoint(Table):
     note: Mapped[str]
 
 
+class Verification(Table):
+    """A verification of the audit log; the next one begins where one that is signed has ended."""
+
+    __tablename__ = "verifications"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    size: Mapped[int]
+    """How many positions there were."""
+    full: Mapped[bool]
+    integrity: Mapped[int]
+    completeness: Mapped[int]
+    note: Mapped[str | None]
+    """If nothing was off: size and root, signed."""
+
+
 class Switch(Table):
     """Whether a policy's schedule may change data, and whether it fires at all."""
 

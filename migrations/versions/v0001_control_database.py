@@ -366,6 +366,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_unsequenced_entries")),
     )
     op.create_table(
+        "verifications",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("full", sa.Boolean(), nullable=False),
+        sa.Column("integrity", sa.Integer(), nullable=False),
+        sa.Column("completeness", sa.Integer(), nullable=False),
+        sa.Column("note", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_verifications")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "chunks",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("direction", sa.String(length=8), nullable=False),
@@ -432,6 +444,7 @@ def downgrade() -> None:
 
     op.drop_table("doorbells")
     op.drop_table("chunks")
+    op.drop_table("verifications")
     op.drop_table("unsequenced_entries")
     op.drop_table("tokens")
     op.drop_table("switches")

@@ -59,6 +59,7 @@ def test_ids_on_sqlite_are_never_used_again(sqlite_url: str) -> None:
         "runs",
         "subject_keys",
         "tokens",
+        "verifications",
     ]
     database.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from worker.audit.body import Outcome
+from worker.audit.findings import Lacking
 from worker.states import State
 from worker.tables import OUTCOMES
 
@@ -90,7 +91,8 @@ class Attempts:
 
 
 def _counted(found: int, expected: int, what: str, attempt: int, chunk: str) -> str:
-    return f"has {found} {what}s of attempt {attempt} at {chunk}, where {expected} belongs"
+    says = f"has {found} {what}s of attempt {attempt} at {chunk}, where {expected} belongs"
+    return Lacking(says) if found < expected else says
 
 
 def _digests(archives: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -17,6 +17,8 @@ class Body(Said):
     """The canonical text of every entry. `docs/audit.md` lists the same fields."""
 
     v: Literal[1]
+    writer: str
+    sequence: int
     at: str
     action: str
     actor: str

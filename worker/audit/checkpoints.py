@@ -45,15 +45,24 @@ class Head:
 
     @property
     def generation(self) -> int:
-        """Of the log's name; 0 if it has none."""
-        number = self.origin.rpartition("/")[2]
-        return int(number) if number.isdigit() else 0
+        return generation(self.origin)
+
+
+def generation(origin: str) -> int:
+    """The number in a log's name: one more after each `tend audit reanchor`; 0 if it has none."""
+    number = origin.rpartition("/")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def signed(head: Head, signer: Signer) -> Checkpoint:
     """The row that holds a checkpoint."""
     note = signer.sign(head.text, head.origin)
     return Checkpoint(origin=head.origin, size=head.size, root=head.root, at=head.at, note=note)
+
+
+def head_of(row: Checkpoint) -> Head:
+    """What a checkpoint's columns say."""
+    return Head(row.origin, row.size, row.root, row.at)
 
 
 def opened(note: str, signer: Signer) -> Head | None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from worker import database
-from worker.audit import merkle
+from worker.audit import merkle, writers
 from worker.identity import Actor
 from worker.tables import Entry, Run, Unsequenced
 
@@ -39,9 +39,12 @@ def append(
     """
     at = database.now(session)
     name = run.policy if run is not None else policy
+    writer = writers.of(session)
     body = canonical(
         {
             "v": 1,
+            "writer": writer.name,
+            "sequence": writer.number(),
             "at": stamp(at),
             "action": action,
             "actor": actor.name,

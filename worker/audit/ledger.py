@@ -3,22 +3,21 @@
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Row, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Row
 
 from worker.audit.approvals import Approvals
 from worker.audit.attempts import Attempts
 from worker.audit.body import Body, Intent, Outcome, Succeeded
 from worker.states import State
-from worker.tables import OUTCOMES, Chunk, Run
+from worker.tables import OUTCOMES, Run
 
 _ENDS = {f"run_{state}": state for state in State} | {"run_created": State.QUEUED}
 _BEGINNINGS = ("run_created", "run_skipped")
-_COLUMNS = ("direction", "number", "state", "attempt", "archives", "cascade", *OUTCOMES)
+COLUMNS = ("run_id", "direction", "number", "state", "attempt", "archives", "cascade", *OUTCOMES)
 
 
 class Ledger:
@@ -63,8 +62,8 @@ class Ledger:
             case "run_planned" | "run_refused" if "digest" in body.detail:
                 self._plan = body.detail
 
-    def close(self, session: Session) -> Iterator[str]:
-        """What is off with the run as a whole."""
+    def close(self, chunks: Iterable[Row[Any]]) -> Iterator[str]:
+        """What is off with the run as a whole; `chunks` are its rows, with these `COLUMNS`."""
         run = self._run
         if self._state != run.state:
             yield f"is {run.state}, and its entries left it {self._state}"
@@ -72,16 +71,16 @@ class Ledger:
             yield "has a policy text that its policy version is not the hash of"
         if self._plan is not None:
             yield from _compare_plan(run, self._plan)
-        yield from self._compare_chunks(session)
+        yield from self._compare_chunks(chunks)
         for direction, number in sorted(self._chunks):
             yield f"has entries of a chunk {direction} {number} that is not there"
 
-    def _compare_chunks(self, session: Session) -> Iterator[str]:
+    def _compare_chunks(self, chunks: Iterable[Row[Any]]) -> Iterator[str]:
         state = self._run.state
         over = {"apply": self._succeeded is not None, "undo": state == State.UNDONE}
         rows = answers = (0,) * len(OUTCOMES)
         cascade: Counter[str] = Counter()
-        for row in _chunks(session, self._run):
+        for row in chunks:
             attempts = self._chunks.pop((row.direction, row.number), Attempts())
             self.open_claims += attempts.is_open(row, state)
             yield from attempts.compare(row, state)
@@ -109,16 +108,6 @@ def _compare_plan(run: Run, plan: dict[str, Any]) -> Iterator[str]:
     for name, value in facts.items():
         if plan.get(name) != value:
             yield f"has another {name} than the entry of its plan"
-
-
-def _chunks(session: Session, run: Run) -> Iterator[Row[Any]]:
-    query = (
-        select(*(getattr(Chunk, name) for name in _COLUMNS))
-        .where(Chunk.run_id == run.id)
-        .order_by(Chunk.direction, Chunk.number)
-        .execution_options(yield_per=100)
-    )
-    yield from session.execute(query)
 
 
 def _sum(some: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from worker.audit.signing import Signer
 from worker.database import Database
 from worker.errors import LogAltered
 from worker.states import State
-from worker.tables import Checkpoint, Entry, Position, Unsequenced
+from worker.tables import Checkpoint, Entry, Position, Subtree, Unsequenced
 
 BATCH = 2_000
 CHECKPOINT_EVERY = timedelta(seconds=5)
@@ -77,8 +77,13 @@ class Sequencer:
     def _grown(self, session: Session) -> CompactRange:
         """The tree so far, with what other processes have added."""
         size = tree.size(session)
-        if self._known is None or self._known.size > size:
+        if self._known is None:
             return _trusted(session, self.signer, size)
+        if self._known.size > size:
+            raise LogAltered(
+                f"The audit log had {self._known.size:,} positions and has {size:,}: it became "
+                "shorter while this process ran; run `tend audit verify --full`."
+            )
         return self._known.copy().extend(_leaves(session, self._known.size))
 
     def _checkpoint(
@@ -93,6 +98,28 @@ class Sequencer:
         checkpoint = checkpoints.signed(Head(origin, grown.size, grown.root, moment), self.signer)
         session.add(checkpoint)
         return checkpoint
+
+
+def begin_anew(session: Session, signer: Signer, generation: int) -> Checkpoint:
+    """Sign the log as it is under a new name, whatever was signed before.
+
+    Raises `LogAltered` if positions are missing, for then it has no root.
+    """
+    grown = CompactRange().extend(_leaves(session, 0))
+    if grown.size != tree.size(session):
+        raise LogAltered(
+            f"The audit log has {grown.size:,} positions of {tree.size(session):,}: it cannot go "
+            "on from here; restore a backup of the control database."
+        )
+    session.execute(delete(Subtree))
+    tree.store_subtrees(session, 0, grown.size)
+    while waiting := _waiting(session):
+        _give(session, grown, waiting)
+    head = Head(signer.origin(generation), grown.size, grown.root, database.now(session))
+    checkpoint = checkpoints.signed(head, signer)
+    session.add(checkpoint)
+    session.flush()
+    return checkpoint
 
 
 def _is_first(session: Session) -> bool:

@@ -56,7 +56,9 @@ class Signer:
         return notes.sign(text, origin, self.keys[0])
 
     def opened(self, note: str, origin: str) -> str | None:
-        """The text of a note that one of the keys signed; else None."""
+        """The text of a note that one of the keys signed for this environment; else None."""
+        if not origin.startswith(f"tend/{self.environment}/"):
+            return None
         texts = (notes.opened(note, origin, key.public_key()) for key in self.keys)
         return next((text for text in texts if text is not None), None)
 

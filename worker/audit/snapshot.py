@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.orm import sessionmaker
 
+from worker.audit.writers import Writers
 from worker.database import BUSY_SECONDS, Database
 
 
@@ -13,6 +14,7 @@ class Snapshot(Database):
 
     def __init__(self, database: Database) -> None:
         self.engine = _reading(database.engine)
+        self._writers = Writers()
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
 

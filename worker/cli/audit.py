@@ -1,4 +1,4 @@
-"""`tend audit list` and `tend audit verify`: the record, and whether it is whole."""
+"""`tend audit list`, `verify` and `reanchor`: the record, and whether it is whole."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from worker import runs
-from worker.audit import search
+from worker.audit import anchors, keeping, reanchoring, search
+from worker.audit import verify as verifying
+from worker.audit.findings import Report
 from worker.audit.search import Search
-from worker.audit.verify import Report
-from worker.audit.verify import verify as verify_all
+from worker.audit.signing import Signer
 from worker.cli import context, evidence, options, output
 from worker.cli.times import TIME, moment_of
 from worker.tables import Entry
@@ -65,17 +66,43 @@ def list_entries(
 
 
 @app.command()
-def verify(as_json: options.Json = False) -> None:
-    """Recompute every hash, and hold entries and runs against each other; 1 if anything is off."""
+def verify(
+    full: Annotated[
+        bool, typer.Option("--full", help="From the first entry on, whatever was verified before.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Recompute the log, and hold it against its signatures and the runs; 1 if anything is off."""
     settings = context.load_settings()
+    signer = Signer.from_settings(settings) if keeping.can_sign(settings) else None
     with context.control(settings) as database:
-        report = verify_all(database)
+        report = verifying.verify(database, signer, anchors.from_settings(settings), full=full)
+        verifying.remember(database, report)
     if as_json:
-        output.print_json({"ok": not report.faults, **asdict(report)})
+        output.print_json({"ok": not report.faults, "faults": report.faults, **asdict(report)})
     else:
         _show(report, settings.env)
     if report.faults:
         raise typer.Exit(1)
+
+
+@app.command()
+def reanchor(
+    reason: options.Reason,
+    on_behalf_of: options.OnBehalfOf = None,
+    as_json: options.Json = False,
+) -> None:
+    """Let Tend go on with a log that is not what its anchor says: an old backup was restored."""
+    person = context.person(reason, on_behalf_of)
+    settings = context.load_settings()
+    signer = Signer.from_settings(settings)
+    with context.control(settings) as database:
+        head = reanchoring.reanchor(database, signer, anchors.from_settings(settings), person)
+    if as_json:
+        output.print_json({"origin": head.origin, "size": head.size, "root": head.root.hex()})
+        return
+    out = output.console()
+    output.heading(out, settings.env, f"the log goes on as {head.origin}: {head.size:,} entries")
 
 
 def _show(report: Report, environment: str) -> None:
@@ -86,10 +113,39 @@ def _show(report: Report, environment: str) -> None:
         out.print(f"These are the first {len(report.findings):,} findings.")
     for note in report.notes:
         out.print(output.printable(f"Note: {note}"))
-    looked_at = f"{report.entries:,} entries of {report.runs:,} runs"
+    from_where = f" from position {report.verified_from:,} on" if report.verified_from else ""
+    looked_at = f"{report.entries:,} entries{from_where} of {report.runs:,} runs"
     still_open = f"; open claims: {report.open_claims:,}" if report.open_claims else ""
     found = f"{report.faults:,} findings" if report.faults else "nothing is off"
     output.heading(out, environment, f"{looked_at}: {found}{still_open}")
+    output.facts(
+        out,
+        [
+            ("integrity", _verdict(report.integrity, "is as it was written")),
+            ("completeness", _verdict(report.completeness, "nothing is missing")),
+        ],
+    )
+    out.print(_exposure(report))
+    if report.waiting:
+        out.print(f"{report.waiting:,} entries wait for the position that a scheduler gives them.")
+
+
+def _exposure(report: Report) -> str:
+    """What nothing outside the database can tell."""
+    if report.exposed is None:
+        return (
+            "TEND_ANCHOR_URL is not set: nothing outside the database knows how long the log was."
+        )
+    after = f"after the checkpoint that was anchored at {report.anchored_at}"
+    since = after if report.anchored_at else "and no checkpoint was anchored yet"
+    return (
+        f"{report.exposed:,} entries came {since}: what happened to them, nothing outside the "
+        "database can tell."
+    )
+
+
+def _verdict(findings: int, well: str) -> str:
+    return f"NOT PROVEN: {findings:,} findings" if findings else well
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

@@ -41,6 +41,12 @@ def control(settings: Settings) -> Iterator[Database]:
         yield database
 
 
+def as_owner(settings: Settings) -> Settings:
+    """The same for whoever owns the control database's tables, if that is somebody else."""
+    owner = settings.database_owner_url or settings.database_url
+    return settings.model_copy(update={"database_url": owner})
+
+
 def need_target(settings: Settings) -> None:
     """Raise `SettingError` unless everything is set that changing data takes."""
     kinds_set(settings)

@@ -158,7 +158,7 @@ def prune(
     settings = context.load_settings()
     person = context.person(reason, on_behalf_of)
     keep = load_entry_retention(settings.policy_directories).keep
-    with context.control(settings) as database:
+    with context.control(context.as_owner(settings)) as database:
         signer = Signer.from_settings(settings)
         gone = pruning.prune(database, signer, settings.env, keep, file, person)
     if as_json:

@@ -5,7 +5,7 @@ from contextlib import closing
 from policies.models import Policy
 from worker.cli import context, output
 from worker.doctor.check import CONNECT_SECONDS
-from worker.grants import mongo, sql
+from worker.grants import control, mongo, sql
 from worker.settings import Settings, mongo_database
 from worker.targets.kinds import kinds_set
 from worker.targets.sql_server import SqlServer
@@ -21,8 +21,11 @@ def print_grants(*, as_json: bool) -> None:
     roles = mongo.roles(policies, database) if database else []
     users = mongo.users(database) if database else []
     statements = _sql(settings, policies) if "sql" in kinds else []
+    url = settings.database_url
+    has_users = url is not None and control.is_server(url.get_secret_value())
+    own = list(control.statements()) if has_users else []
     if as_json:
-        output.print_json({"mongo": roles, "mongo_users": users, "sql": statements})
+        output.print_json({"mongo": roles, "mongo_users": users, "sql": statements, "control": own})
         return
     out = output.console()
     if roles:
@@ -39,6 +42,13 @@ def print_grants(*, as_json: bool) -> None:
             out.print(output.printable(statement))
     elif "sql" in kinds:
         out.print("-- SQLite knows no users: whoever may write the file may change everything.")
+    if own:
+        out.print(
+            "-- The control database: by the owner of its tables, after `tend migrate`, which"
+        )
+        out.print("-- takes TEND_DATABASE_OWNER_URL. Grant it to the user in TEND_DATABASE_URL.")
+        for statement in own:
+            out.print(output.printable(statement))
 
 
 def _sql(settings: Settings, policies: list[Policy]) -> list[str]:

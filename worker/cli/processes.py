@@ -9,7 +9,7 @@ import typer
 from worker import bootstrap, logs, queue, reconciler, sentry, supervise
 from worker import migrate as migrations
 from worker import scheduler as scheduling
-from worker.audit import keeping
+from worker.audit import keeping, nightly
 from worker.chores import Chore
 from worker.cli import context, options, output
 from worker.cli.output import heading
@@ -25,7 +25,7 @@ from worker.targets.kinds import served
 def migrate(as_json: options.Json = False) -> None:
     """Bring the control database to this version of Tend; does nothing if it is there."""
     settings = context.load_settings()
-    with closing(Database(settings.need("database_url"))) as database:
+    with closing(Database(context.as_owner(settings).need("database_url"))) as database:
         try:
             applied = migrations.upgrade(database)
         except OSError as error:
@@ -54,6 +54,7 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
     broker = queue.connect(settings.need("redis_url"))
     channels, keyring = channels_of(settings), Keyring.from_settings(settings)
     with closing(bootstrap.open_database(settings)) as database:
+        keeping.require_anchored(settings, database)
         send = partial(delivery.deliver, database, keyring, channels, settings.env)
         notifying = Chore("notices", send, delivery.SECONDS)
         scheduling.run(
@@ -62,7 +63,11 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
             settings.env,
             ring=partial(queue.ring, broker),
             reconcile=partial(reconciler.reconcile, database),
-            chores=[*keeping.chores(settings, database), notifying],
+            chores=[
+                *keeping.chores(settings, database),
+                *nightly.chores(settings, database),
+                notifying,
+            ],
         )
 
 
@@ -75,5 +80,6 @@ def worker(
     settings = Settings.load()
     settings.need("redis_url")
     context.need_target(settings)
-    bootstrap.open_database(settings).close()
+    with closing(bootstrap.open_database(settings)) as database:
+        keeping.require_anchored(settings, database)
     raise typer.Exit(supervise.supervise(processes, threads))

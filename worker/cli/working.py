@@ -35,6 +35,7 @@ log = structlog.get_logger()
 def inline_engine(settings: Settings, db: Database, person: Person) -> Iterator[Engine]:
     """An engine that works for this person, in this process."""
     context.need_target(settings)
+    keeping.require_anchored(settings, db)
     engine = bootstrap.open_engine(settings, db, person.actor, inline=True)
     try:
         yield engine

@@ -8,6 +8,7 @@ from pymongo import MongoClient
 
 from demo.servers import Mongo
 from tests.worker.audit.history import engine_for, make_history
+from tests.worker.audit.keeping import sequence
 from worker.database import Database
 
 
@@ -24,6 +25,7 @@ def recorded(
         f"sqlite:///{folder / 'control.sqlite'}", mongo_server.url(name, "tend"), folder
     ) as engine:
         make_history(engine, mongo_admin[name])
+        sequence(engine.database)
     yield folder / "control.sqlite"
     mongo_admin.drop_database(name)
 

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from tests.worker.evidence.manifested import ADA, sales
 from tests.worker.scenario import ANOTHER, TESTER, Scenario, purge
 from worker import holding, operations
+from worker.audit.checkpoints import head_of
 from worker.audit.sequencer import Sequencer
 from worker.audit.signing import Signer
 from worker.evidence import bundle
@@ -42,6 +43,8 @@ def sequence(scenario: Scenario) -> None:
     with scenario.engine.database.transaction() as session:
         for checkpoint in session.scalars(select(Checkpoint)):
             checkpoint.at -= timedelta(minutes=1)
+            text = head_of(checkpoint).text
+            checkpoint.note = SIGNER.sign(text, checkpoint.origin)
     Sequencer(scenario.engine.database, SIGNER).sequence()
 
 

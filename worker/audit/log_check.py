@@ -1,0 +1,211 @@
+"""The tree computed anew, and held against every checkpoint, in the database and outside."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Row, exists, select
+from sqlalchemy.orm import Session
+
+from worker.audit import checkpoints, gaps, tree
+from worker.audit.anchors import Anchors
+from worker.audit.checkpoints import Head
+from worker.audit.entries import stamp
+from worker.audit.findings import Finding, Lacking, Report, finding
+from worker.audit.growing import GrowingTree
+from worker.audit.merkle import CompactRange
+from worker.audit.run_check import BACKDATED, Times
+from worker.audit.signing import Signer
+from worker.audit.streaming import streamed
+from worker.errors import LogAltered
+from worker.tables import Checkpoint, Entry, Position, Subtree
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the anchors say."""
+
+    is_set: bool
+    newest: Head | None = None
+    doubt: str | None = None
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """A root that the tree must have at a size, and who says so."""
+
+    size: int
+    root: bytes
+    of: str
+    is_past: bool
+    """Of a log that was anchored anew since: what it says is only a note."""
+
+
+def look_outside(anchors: Anchors | None, signer: Signer | None) -> Outside:
+    """The newest anchor. Raises `AnchorError` if the store does not answer."""
+    if anchors is None or signer is None:
+        return Outside(is_set=False)
+    try:
+        return Outside(is_set=True, newest=anchors.newest(signer))
+    except LogAltered as error:
+        return Outside(is_set=True, doubt=str(error))
+
+
+def trusted_times(session: Session, signer: Signer | None) -> Times:
+    """Checkpoints whose signature holds, at most one for each ten minutes."""
+    sizes: list[int] = []
+    moments: list[datetime] = []
+    if signer is None:
+        return sizes, moments
+    for row in _stored(session, 0):
+        if moments and row.at < moments[-1] + BACKDATED:
+            continue
+        head = checkpoints.opened(row.note, signer)
+        if head is not None and (not sizes or head.size >= sizes[-1]):
+            sizes.append(head.size)
+            moments.append(head.at)
+    return sizes, moments
+
+
+def check(
+    session: Session, report: Report, start: CompactRange, signer: Signer | None, outside: Outside
+) -> Iterator[Finding]:
+    """What is off with positions, subtrees and checkpoints from where `start` ends."""
+    pruned = gaps.pruned(session)
+    if pruned:
+        report.notes.append(f"The first {pruned:,} entries were removed, see `log_pruned`.")
+    report.positions = tree.size(session)
+    newest = checkpoints.latest(session)
+    generation = 0 if newest is None else checkpoints.generation(newest.origin)
+    claims: list[_Claim] = []
+    yield from _against_outside(report, outside, generation, claims)
+    before: Checkpoint | None = None
+    for row in _stored(session, start.size):
+        report.checkpoints += 1
+        head = _said(row, signer)
+        if head is not None:
+            is_past = head.generation < generation
+            claims.append(_Claim(head.size, head.root, f"Checkpoint c-{row.id}", is_past))
+        for says in _off(row, before, head):
+            yield finding(f"Checkpoint c-{row.id} {says}.")
+        before = row
+    yield from _without_entry(session, max(start.size, pruned))
+    yield from _grown(session, report, start, sorted(claims, key=lambda claim: claim.size))
+
+
+def _against_outside(
+    report: Report, outside: Outside, generation: int, claims: list[_Claim]
+) -> Iterator[Finding]:
+    newest = outside.newest
+    if outside.doubt is not None:
+        yield finding(outside.doubt)
+    elif newest is None:
+        report.exposed = report.positions if outside.is_set else None
+    else:
+        report.exposed = max(0, report.positions - newest.size)
+        report.anchored_at = stamp(newest.at)
+        of = f"The checkpoint anchored at {stamp(newest.at)}"
+        claims.append(_Claim(newest.size, newest.root, of, newest.generation < generation))
+        if newest.generation > generation:
+            yield finding(
+                Lacking(
+                    f"The log was anchored anew as {newest.origin}, which the database does not "
+                    "know: it was restored from a backup of before."
+                )
+            )
+
+
+def _said(row: Checkpoint, signer: Signer | None) -> Head | None:
+    """What a checkpoint's note says; None if it was signed by no known key."""
+    if signer is None:
+        return Head.parsed(row.note.partition("\n\n")[0] + "\n")
+    return checkpoints.opened(row.note, signer)
+
+
+def _off(row: Checkpoint, before: Checkpoint | None, head: Head | None) -> Iterator[str]:
+    """What is off with one checkpoint by itself."""
+    if head is None:
+        yield "was signed by no key of TEND_AUDIT_KEYS, or altered"
+        return
+    for name in ("origin", "size", "root", "at"):
+        if getattr(row, name) != getattr(head, name):
+            yield f"has another {name} in its column than in its note"
+    if before is not None and (row.size < before.size or row.at < before.at):
+        yield f"is over fewer entries than c-{before.id} before it, or older"
+
+
+def _without_entry(session: Session, start: int) -> Iterator[Finding]:
+    lost = select(Position.position, Position.entry_id).where(
+        Position.position >= start, ~exists().where(Entry.id == Position.entry_id)
+    )
+    for position, entry_id in streamed(session, lost.order_by(Position.position)):
+        yield finding(f"Entry {entry_id} at position {position} is gone.", entry=entry_id)
+
+
+def _grown(
+    session: Session, report: Report, start: CompactRange, claims: list[_Claim]
+) -> Iterator[Finding]:
+    """The tree grows leaf by leaf; where a claim is about its size, the roots are compared."""
+    grown = GrowingTree(start)
+    stored = _subtrees(session, start.size)
+    hole: str | None = None
+    waiting = deque(claims)
+    yield from _compared(session, report, grown, waiting)
+    for position, leaf in _positions(session, start.size):
+        if position != grown.size:
+            hole = f"Positions {grown.size} to {position - 1} are gone"
+            break
+        for level, place, digest in grown.append(leaf):
+            if stored.pop((level, place), None) != digest:
+                yield finding(f"The stored root {place} of level {level} is not that of the tree.")
+        if waiting and waiting[0].size == grown.size:
+            yield from _compared(session, report, grown, waiting)
+    if hole is not None:
+        yield finding(f"{hole}: no root from there on can be computed.")
+        return
+    for level, place in stored:
+        yield finding(f"The stored root {place} of level {level} belongs to no part of the tree.")
+    for claim in waiting:
+        says = f"{claim.of} is over {claim.size:,} entries, and the log has {grown.size:,}."
+        yield from _told(report, claim, Lacking(says))
+
+
+def _compared(
+    session: Session, report: Report, grown: GrowingTree, waiting: deque[_Claim]
+) -> Iterator[Finding]:
+    """The claims about what the tree is by now, or was before the part that is read."""
+    while waiting and waiting[0].size <= grown.size:
+        claim = waiting.popleft()
+        try:
+            is_root = claim.size == grown.size
+            found = grown.root if is_root else tree.root(session, claim.size)
+        except LogAltered:
+            found = b""
+        if found != claim.root:
+            says = f"{claim.of} is not over the first {claim.size:,} entries as they are."
+            yield from _told(report, claim, says)
+
+
+def _told(report: Report, claim: _Claim, says: str) -> Iterator[Finding]:
+    if claim.is_past:
+        report.notes.append(f"{says} The log was anchored anew since; see its entry.")
+    else:
+        yield finding(says)
+
+
+def _positions(session: Session, start: int) -> Iterator[Row[int, bytes]]:
+    every = select(Position.position, Position.leaf_hash).where(Position.position >= start)
+    yield from streamed(session, every.order_by(Position.position), 2_000)
+
+
+def _subtrees(session: Session, start: int) -> dict[tuple[int, int], bytes]:
+    """What is stored of the part to be read: 4,000 of a million entries."""
+    every = session.execute(select(Subtree.level, Subtree.place, Subtree.hash))
+    return {(level, place): digest for level, place, digest in every if place >= start >> level}
+
+
+def _stored(session: Session, start: int) -> Iterator[Checkpoint]:
+    every = select(Checkpoint).where(Checkpoint.size >= start).order_by(Checkpoint.id)
+    for (row,) in streamed(session, every):
+        yield row

@@ -1,0 +1,15 @@
+"""Reading without end: rows as they come, and the cursor closed wherever one stops."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Select
+from sqlalchemy.orm import Session
+
+
+def streamed(
+    session: Session, query: Select[*tuple[Any, ...]], at_once: int = 500
+) -> Iterator[Any]:
+    """The rows of a query, `at_once` at a time."""
+    with session.execute(query.execution_options(yield_per=at_once)) as rows:
+        yield from rows
