@@ -20,6 +20,7 @@ from worker.audit.signing import Signer
 from worker.audit.snapshot import Snapshot
 from worker.database import Database
 from worker.errors import LogAltered
+from worker.evidence import manifest_check
 from worker.tables import Unsequenced, Verification
 
 _VERIFIED = "/verified"
@@ -83,6 +84,7 @@ def _findings(
 ) -> Iterator[Finding]:
     known = log_check.trusted_times(session, signer)
     yield from run_check.check(session, report, start.size, known)
+    yield from manifest_check.check(session, start.size)
     yield from gaps.unsequenced(session)
     yield from log_check.check(session, report, start, signer, outside)
     report.waiting = session.scalar(select(func.count()).select_from(Unsequenced)) or 0
