@@ -66,6 +66,11 @@ def within(policy: Policy, selector: Selector) -> Selector:
     return AllOf(all=(selector, MAY_GO[options.collection]))
 
 
+def is_own_data(run: Run) -> bool:
+    """Whether the run's records are Tend's own."""
+    return run.collection is not None and run.collection.startswith(f"{TARGET}/")
+
+
 def take_along(
     transaction: Transaction, collection: str, keys: Sequence[Any], origin: Origin | None
 ) -> None:
