@@ -140,7 +140,7 @@ def test_batches_shrink_and_a_run_rests_while_its_own_batches_are_slow(
     ):
         slow = with_target(scenario, target)
         sales.load(slow, 200)
-        limits = {"batch_latency": {"slow": 1, "stop": 1}}
+        limits = {"batch_latency": {"slow": 0.6, "stop": 0.6}}
         plan = slow.plan(purge(throttle=limits, batch={"records": 60}, chunk=200))
         between.delay = 0.25
         run = slow.apply(plan)
