@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import lockout, orphans, pace, pos, retention, takeover, upkeep
+from benchmarks import audit, lockout, orphans, pace, pos, retention, takeover, upkeep
 
-NAMES = ("retention", "pace", "orphans", "faults", "lockout", "pos")
+NAMES = ("retention", "pace", "orphans", "faults", "lockout", "pos", "audit")
 Measure = Callable[[Path], None]
 
 
@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("--users", default="100000,1000000", help="sizes for the orphans")
     parser.add_argument("--sales", type=int, default=5_000_000, help="beside so many users")
     parser.add_argument("--stores", type=int, default=1_000, help="of which a fifth fails")
+    parser.add_argument("--entries", type=int, default=1_000_000, help="to verify")
     parser.add_argument("--rounds", type=int, default=5)
     wanted = parser.parse_args()
     measures = _measures(wanted)
@@ -42,6 +43,7 @@ def _measures(wanted: argparse.Namespace) -> Mapping[str, Sequence[Measure]]:
         ],
         "faults": [partial(part.measure, rounds=rounds) for part in (upkeep, takeover)],
         "lockout": [partial(lockout.measure, rounds=rounds)],
+        "audit": [partial(audit.measure, count=wanted.entries, rounds=rounds)],
         "pos": [partial(pos.measure, stores=wanted.stores, rounds=rounds)],
     }
 
