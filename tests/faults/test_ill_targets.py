@@ -143,7 +143,8 @@ def test_batches_shrink_and_a_run_rests_while_its_own_batches_are_slow(
         limits = {"batch_latency": {"slow": 0.6, "stop": 0.6}}
         plan = slow.plan(purge(throttle=limits, batch={"records": 60}, chunk=200))
         between.delay = 0.25
-        run = slow.apply(plan)
+        slow.apply_later(plan)
+        run = slow.advance(plan.id)
         assert run.state == "applying"
         assert "its target, asked again at " in sales.waits_for(slow, run.id)
         assert "batch latency is " in sales.waits_for(slow, run.id)
