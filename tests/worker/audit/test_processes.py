@@ -17,6 +17,8 @@ from worker.tables import Position, Unsequenced
 
 WRITERS, EACH = 8, 6
 SECONDS = 30
+PAUSE = 0.05
+"""SQLite lets nobody in between transactions that follow each other at once."""
 _processes = multiprocessing.get_context("spawn")
 
 
@@ -32,6 +34,7 @@ def give(url: str) -> None:
     database = Database(url)
     while True:
         Sequencer(database, SIGNER).sequence()
+        time.sleep(PAUSE)
 
 
 def die_after(url: str, statements: int) -> None:
