@@ -29,11 +29,12 @@ from policies.models import Batch, Guards, Policy
 from worker import advance, bootstrap, identity, migrate, operations, queue, relay, runs
 from worker.database import Database
 from worker.engine import Engine
+from worker.evidence import manifests
 from worker.operations import Person
 from worker.registry import Policies
 from worker.settings import Settings
 from worker.states import UNFINISHED, State
-from worker.tables import Entry
+from worker.tables import Chunk, Entry
 
 WORKERS = 2
 POLL_SECONDS = 0.05
@@ -161,6 +162,15 @@ def _tend(bench: Bench, _due: dict[str, Any], figures: Figures) -> None:
     if state_of(database, run_id) != State.SUCCEEDED:
         raise SystemExit(f"r-{run_id} ended as {state_of(database, run_id)}")
     figures.apply.append(seconds_of(database, run_id))
+    while _is_followed_up(database, run_id):  # manifests, which the other side does not wait for
+        time.sleep(POLL_SECONDS)
+
+
+def _is_followed_up(database: Database, run_id: int) -> bool:
+    with database.transaction() as session:
+        return (
+            session.scalar(select(Chunk.number).where(manifests.owed(run_id)).limit(1)) is not None
+        )
 
 
 def ring(bench: Bench) -> None:

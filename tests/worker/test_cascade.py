@@ -165,11 +165,11 @@ def test_the_indexes_that_are_asked_for_are_those_that_a_plan_needs(scenario: Sc
         scenario.shop[name].drop_indexes()
     named = {name: {each.name for each in needs(cascade(name))} for name in BOTH}
     assert named["inactive-accounts"] == {
-        f"{name}.{','.join(fields)}" for name, fields in accounts.INDEXES.items()
+        f"mongo/{name}.{','.join(fields)}" for name, fields in accounts.INDEXES.items()
     }
     assert named["deleted-accounts"] == {
-        "users.deletedAt",
-        *(f"{name}.userId" for name in accounts.INDEXES),
+        "mongo/users.deletedAt",
+        *(f"mongo/{name}.userId" for name in accounts.INDEXES),
     }
     for name in BOTH:
         for each in needs(cascade(name)):

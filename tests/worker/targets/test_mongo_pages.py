@@ -11,7 +11,11 @@ from worker.targets.mongo_pages import ahead, object_ids
 
 ids = st.binary(min_size=12, max_size=12).map(ObjectId)
 others = st.one_of(
-    st.integers(), st.text(max_size=20), st.none(), st.binary(max_size=14), st.floats()
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(max_size=20),
+    st.none(),
+    st.binary(max_size=14),
+    st.floats(),
 )
 pages = st.lists(
     st.one_of(
