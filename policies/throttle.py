@@ -28,6 +28,7 @@ class Throttle(Vocabulary):
     missing: Literal["go", "stop"] = "stop"
     replication_lag: Limit = Limit(slow=10, stop=30)
     queued_operations: Limit = Limit(slow=20, stop=100)
-    dirty_cache: Limit = Limit(slow=10, stop=20)
+    # From 20 % on WiredTiger makes the application's own threads write the cache to disk.
+    dirty_cache: Limit = Limit(slow=15, stop=20)
     active_sessions: Limit = Limit(slow=40, stop=80)
     batch_latency: Limit = Limit(slow=2, stop=6)
