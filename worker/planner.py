@@ -3,10 +3,9 @@
 import hashlib
 import json
 import math
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from functools import partial
 from itertools import chain, islice
@@ -20,15 +19,13 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from jobs.base import Item, PlanContext
-from policies.errors import TendError
 from policies.models import Policy
 from policies.selectors import AllOf, Selector, cutoffs
-from worker import claims, database, guards, holds, runs
+from worker import claims, database, guards, holds, leases, runs
 from worker.claims import LEASE
 from worker.engine import Engine, Work, thaw
 from worker.errors import ClaimLost, DeadlineExceeded, Draining
 from worker.keys import RunKey
-from worker.logs import safe_text
 from worker.registry import frozen_policy
 from worker.states import State
 from worker.survey import Survey
@@ -157,26 +154,14 @@ def _store_plan(engine: Engine, work: Work, survey: Survey, found: Iterator[Item
     return digest.hexdigest()
 
 
-@contextmanager
-def lease_kept(engine: Engine, run: Run) -> Iterator[None]:
+def lease_kept(engine: Engine, run: Run) -> AbstractContextManager[None]:
     """A scan may find nothing for minutes: meanwhile a thread says that it is alive."""
-    done = threading.Event()
 
-    def keep() -> None:
-        while not done.wait(LEASE.total_seconds() / 3):
-            try:
-                with engine.database.transaction() as session:
-                    _renew(session, run)
-            except TendError as error:
-                log.warning("lease of a plan not renewed", run=run.id, why=safe_text(error))
+    def renew() -> None:
+        with engine.database.transaction() as session:
+            _renew(session, run)
 
-    thread = threading.Thread(target=keep, name=f"lease of r-{run.id}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    return leases.kept(run.id, renew)
 
 
 def payload_name(run: Run, number: int) -> str:

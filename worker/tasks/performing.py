@@ -4,17 +4,15 @@ No target holds a fence: a batch whose worker is lost is performed again, and ea
 asks its own condition.
 """
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
 
 import structlog
 
 from jobs.base import Item
-from policies.errors import TendError
-from worker import claims, guards, runs
+from worker import claims, guards, leases, runs
 from worker.applying import KEYS, PASSING
-from worker.claims import LEASE, Claim
+from worker.claims import Claim
 from worker.engine import Engine
 from worker.errors import ArchiveExpired, ClaimLost, DatabaseUnreachable
 from worker.logs import safe_text
@@ -97,24 +95,6 @@ def _retry(engine: Engine, claim: Claim, error: Exception) -> None:
         claims.fail(engine.database, claim, None, engine.actor, text)
 
 
-@contextmanager
-def _lease_kept(engine: Engine, claim: Claim) -> Iterator[None]:
+def _lease_kept(engine: Engine, claim: Claim) -> AbstractContextManager[None]:
     """One item may take minutes, as a slow shop's answer does: a thread says who is at it."""
-    done = threading.Event()
-
-    def keep() -> None:
-        while not done.wait(LEASE.total_seconds() / 3):
-            try:
-                claims.renew(engine.database, claim)
-            except ClaimLost:
-                return  # whoever performs finds out at the end of the batch
-            except TendError as error:
-                log.warning("lease not renewed", run=claim.run_id, why=safe_text(error))
-
-    thread = threading.Thread(target=keep, name=f"lease of r-{claim.run_id}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    return leases.kept(claim.run_id, partial(claims.renew, engine.database, claim))
