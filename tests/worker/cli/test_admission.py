@@ -3,6 +3,7 @@
 import os
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,7 +71,11 @@ def test_a_viewer_is_refused_every_change_and_nothing_happens(bare: Tend, name: 
 
 
 @pytest.mark.parametrize("name", READS)
-def test_a_viewer_may_read(bare: Tend, name: str) -> None:
+def test_a_viewer_may_read(
+    bare: Tend, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an export may write the file that it is told to."""
+    monkeypatch.chdir(tmp_path)
     act_as(bare, Role.VIEWER)
     ended = bare(*words(name))
     assert "viewer is a viewer" not in ended.err
