@@ -91,21 +91,24 @@ def revoke(db: Database, wanted: str, person: Person) -> Token:
         return row
 
 
-def authenticate(db: Database, text: str) -> Actor:
-    """Whose token this is. Raises `TokenRefused` unless it is valid at this moment."""
+def authenticate(db: Database, text: str, called: str = "TEND_TOKEN") -> Actor:
+    """Whose token this is. Raises `TokenRefused` unless it is valid at this moment.
+
+    `called` is where the token came from, for the error.
+    """
     match = TOKEN.fullmatch(text)
     with db.transaction() as session:
         row = session.get(Token, int(match[1])) if match else None
         if row is None or match is None or not hmac.compare_digest(row.digest, _digest(match[2])):
             raise TokenRefused(
-                "TEND_TOKEN is no token of this control database; `tend token list` shows those "
+                f"{called} is no token of this control database; `tend token list` shows those "
                 "there are, and an admin makes one with `tend token create`."
             )
         state = state_of(row, database.now(session))
     if state != "valid":
         when = row.revoked_at or row.expires_at
         raise TokenRefused(
-            f"TEND_TOKEN holds {token_id(row)} of {row.name}, which {_ENDED[state]} on "
+            f"{called} holds {token_id(row)} of {row.name}, which {_ENDED[state]} on "
             f"{when:%Y-%m-%d %H:%M} UTC; an admin makes a new one with `tend token create`."
         )
     return Actor(

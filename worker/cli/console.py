@@ -8,6 +8,7 @@ import typer
 
 from worker import logs, sentry
 from worker.cli import options
+from worker.console.installation import Installation
 from worker.console.readiness import Readiness
 from worker.console.server import Server
 from worker.database import Database
@@ -19,7 +20,7 @@ def console(
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: any free one.")] = 8080,
     as_json: options.Json = False,  # noqa: ARG001 - `main` reports by it
 ) -> None:
-    """Run the process that answers over HTTP, until SIGTERM: so far whether Tend is healthy.
+    """Run the process that answers over HTTP, until SIGTERM: pages, API and health.
 
     It runs without a control database too, and then says that it is not ready.
     """
@@ -27,5 +28,5 @@ def console(
     logs.configure(settings)
     sentry.start(settings, "console")
     logging.getLogger("alembic").setLevel(logging.WARNING)  # INFO has two lines for each probe
-    with closing(Database(settings.need("database_url"))) as database:
-        Server(host, port, Readiness(database)).serve_until_told()
+    with closing(Database(settings.need("database_url"), settings.revision)) as database:
+        Server(host, port, Installation(settings, database, Readiness(database))).serve_until_told()

@@ -1,1 +1,1 @@
-"""The console: what Tend shows over HTTP. So far its health; pages for people come later."""
+"""The console: what Tend shows, and lets people do, over HTTP. `app.py` lists its rooms."""

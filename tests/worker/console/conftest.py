@@ -3,7 +3,8 @@
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPMessage
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import pytest
 
 from worker import migrate
+from worker.console.installation import Installation
 from worker.console.readiness import Readiness
 from worker.console.server import Server
 from worker.database import Database
+from worker.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,16 @@ class Answer:
         return document
 
 
-def ask(port: int, path: str, method: str = "GET") -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def ask(
+    port: int,
+    path: str,
+    method: str = "GET",
+    body: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        connection.request(method, path)
+        connection.request(method, path, body, headers or {})
         response = connection.getresponse()
         return Answer(response.status, response.headers, response.read())
     finally:
@@ -50,12 +59,24 @@ def control(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def port(control: Database) -> Iterator[int]:
+def installation(control: Database) -> Installation:
+    """What the console has open: the control database, and nothing to tend."""
+    return Installation(Settings(env="test"), control, Readiness(control, seconds=0.5))
+
+
+@pytest.fixture
+def port(installation: Installation) -> Iterator[int]:
     """Where a console listens that looks at the control database."""
-    server = Server("127.0.0.1", 0, Readiness(control, seconds=0.5))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    with serving(installation) as port:
+        yield port
+
+
+@contextmanager
+def serving(installation: Installation) -> Iterator[int]:
+    """A console on a free port of this process."""
+    server = Server("127.0.0.1", 0, installation)
+    thread = threading.Thread(target=server.serve)
     thread.start()
-    yield server.server_port
-    server.shutdown()
+    yield server.port
+    server.stop()
     thread.join()
-    server.server_close()

@@ -1,0 +1,82 @@
+"""The application: which rooms there are, and how everything that goes wrong is answered."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from policies.errors import TendError
+from worker.console import answers, health
+from worker.console.bounds import Bounds
+from worker.console.headers import Headers
+from worker.console.installation import Installation
+from worker.logs import safe_text
+
+THREADS = 12
+"""At work at once: fewer than the connections to the control database that a process has."""
+ROUTERS = (health.router,)
+"""Every room; a new one is added here."""
+
+log = structlog.get_logger()
+
+
+def create_app(installation: Installation) -> FastAPI:
+    """The application over what is open in this process."""
+    app = FastAPI(
+        title="Tend",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_at_work,
+    )
+    app.state.installation = installation
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(TendError, _tend_error)
+    app.add_exception_handler(RequestValidationError, _misread)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(Bounds)
+    app.add_middleware(Headers)
+    return app
+
+
+@asynccontextmanager
+async def _at_work(app: FastAPI) -> AsyncIterator[None]:
+    current_default_thread_limiter().total_tokens = THREADS
+    yield
+    app.state.installation.close()
+
+
+async def _tend_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, TendError)  # noqa: S101 - the handler is registered for no other
+    status = answers.status_of(error)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request failed", path=request.url.path, why=safe_text(error))
+    return JSONResponse(answers.failure(error.code, str(error)), status, _challenge(status))
+
+
+async def _misread(_request: Request, error: Exception) -> JSONResponse:
+    """What was wrong where, without what was sent: it may hold anything."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for no other
+    found = {".".join(str(part) for part in one["loc"]): one["msg"] for one in error.errors()}
+    where, why = next(iter(found.items()))
+    document = answers.failure("invalid_request", f"{where}: {why}.", found)
+    return JSONResponse(document, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other
+    document = answers.refusal(HTTPStatus(error.status_code))
+    return JSONResponse(document, error.status_code, error.headers)
+
+
+def _challenge(status: HTTPStatus) -> dict[str, Any]:
+    return {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
