@@ -34,7 +34,7 @@ from jobs.pos_sync.syncing import AT_ONCE, perform_one
 from jobs.pos_sync.tables import PosStore
 from jobs.pos_sync.tools import Tools
 from jobs.tables import Table
-from jobs.task import Notice
+from jobs.task import Alert, Notice
 from worker.database import Database
 from worker.keys import RunKey
 from worker.targets.sql_server import SqlServer
@@ -162,6 +162,12 @@ class _State:
             yield session
 
     def notify(self, session: Session, notice: Notice) -> None: ...
+
+    def raise_alert(self, session: Session, alert: Alert) -> bool:  # noqa: ARG002 - nobody is told
+        return False
+
+    def clear_alert(self, session: Session, cause: str) -> bool:  # noqa: ARG002 - nobody is told
+        return False
 
     def record(self, session: Session, action: str, detail: object) -> None: ...
 

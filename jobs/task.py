@@ -30,6 +30,22 @@ class Notice:
     urgent: bool = False
 
 
+@dataclass(frozen=True)
+class Alert:
+    """A trouble that lasts until it is cleared; of one `cause` there is one. It names no person."""
+
+    event: str
+    """A name in the table of `docs/alerts.md`, which decides how soon somebody must answer."""
+    cause: str
+    """What exactly, in 128 letters at most, such as `pos/17`."""
+    text: str
+    """What happened, in a sentence."""
+    next: str = ""
+    """The next command, if it is not that of the table."""
+    unaffected: str = ""
+    """What goes on all the same, if it is not that of the table."""
+
+
 class State(Protocol):
     """The family's own tables in the control database."""
 
@@ -38,6 +54,15 @@ class State(Protocol):
 
     def notify(self, session: Session, notice: Notice) -> None:
         """Queue a notice in the transaction of what it announces; no channel is asked here."""
+
+    def raise_alert(self, session: Session, alert: Alert) -> bool:
+        """Let an alert stand, in the transaction of what it is about; False if it stands already.
+
+        People are told at first, each day while it lasts, and when it is over.
+        """
+
+    def clear_alert(self, session: Session, cause: str) -> bool:
+        """End the alert of this cause; False if none stands."""
 
     def record(self, session: Session, action: str, detail: Mapping[str, Any]) -> None:
         """The entry of what was done, in its transaction; `detail` names no person, no address."""

@@ -51,6 +51,12 @@ class UnknownRecord(UsageError):
     code = "record_unknown"
 
 
+class UnknownAlert(UsageError):
+    """No alert has this id."""
+
+    code = "alert_unknown"
+
+
 class ForbiddenArrow(TendError):
     """A run cannot go from the state it is in to the state that was asked for."""
 

@@ -131,6 +131,13 @@ def _urls(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _console(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise ValueError("must be a http:// or https:// address without a user")
+    return url.rstrip("/")
+
+
 def _dsn(secret: SecretStr) -> SecretStr:
     url = urlsplit(secret.get_secret_value())
     if not (url.scheme in ("http", "https") and url.username and url.hostname and url.path[1:]):
@@ -235,6 +242,17 @@ class Settings(BaseSettings):
         default=None,
         description="Apprise URLs, separated by spaces, of those who are told of what happens",
         examples=["mailtos://user:password@mail.internal?to=security@example.com"],
+    )
+    escalate_urls: Annotated[SecretStr, AfterValidator(_urls)] | None = Field(
+        default=None,
+        description="Apprise URLs, separated by spaces, of those who are told of alerts that "
+        "nobody has acknowledged in time",
+        examples=["mailtos://user:password@mail.internal?to=lead@example.com"],
+    )
+    console_url: Annotated[str, AfterValidator(_console)] | None = Field(
+        default=None,
+        description="the address at which people reach the console, which alerts link to",
+        examples=["https://tend.internal"],
     )
     sentry_dsn: Annotated[SecretStr, AfterValidator(_dsn)] | None = Field(
         default=None,

@@ -423,8 +423,46 @@ class Notice(Table):
     attempts: Mapped[int] = mapped_column(default=0)
     delivered: Mapped[list[Any]] = mapped_column(default=list)
     """The digests of the channels that took it."""
+    escalates: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Goes to those of TEND_ESCALATE_URLS, where there are any."""
     sent_at: Mapped[datetime | None]
     given_up_at: Mapped[datetime | None]
+
+
+class Alert(Table):
+    """A trouble that lasts until it is cleared; of one cause, one stands at a time."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        Index(
+            "ix_alerts_standing",
+            "cause",
+            unique=True,
+            sqlite_where=text("cleared_at IS NULL"),
+            postgresql_where=text("cleared_at IS NULL"),
+        ),
+        Index("ix_alerts_settled_at", "settled_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    event: Mapped[str] = mapped_column(String(32))
+    """A name in `worker/alerts/events.py`, whose severity it had when it was raised."""
+    cause: Mapped[str] = mapped_column(String(128))
+    severity: Mapped[str] = mapped_column(String(2))
+    text: Mapped[bytes]
+    """Sealed: what happened, what is unaffected, and the next command."""
+    at: Mapped[datetime]
+    told: Mapped[int | None]
+    """The day of its life that people were last told of: 0 is the first message."""
+    escalated_at: Mapped[datetime | None]
+    acknowledged_at: Mapped[datetime | None]
+    acknowledged_by: Mapped[str | None]
+    acknowledgement: Mapped[str | None]
+    """Why they did, in their words."""
+    cleared_at: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
+    """When it was cleared and everything about it was told."""
 
 
 families.import_tables()

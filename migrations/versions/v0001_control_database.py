@@ -11,6 +11,34 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "alerts",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("event", sa.String(length=32), nullable=False),
+        sa.Column("cause", sa.String(length=128), nullable=False),
+        sa.Column("severity", sa.String(length=2), nullable=False),
+        sa.Column("text", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("told", sa.Integer(), nullable=True),
+        sa.Column("escalated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged_by", sa.String(), nullable=True),
+        sa.Column("acknowledgement", sa.String(), nullable=True),
+        sa.Column("cleared_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("alerts", schema=None) as batch_op:
+        batch_op.create_index("ix_alerts_settled_at", ["settled_at"], unique=False)
+        batch_op.create_index(
+            "ix_alerts_standing",
+            ["cause"],
+            unique=True,
+            sqlite_where=sa.text("cleared_at IS NULL"),
+            postgresql_where=sa.text("cleared_at IS NULL"),
+        )
+
+    op.create_table(
         "brakes",
         sa.Column("policy", sa.String(length=64), nullable=False),
         sa.Column("everything", sa.Boolean(), nullable=False),
@@ -195,6 +223,7 @@ def upgrade() -> None:
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("delivered", sa.JSON(), nullable=False),
+        sa.Column("escalates", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("given_up_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
@@ -512,3 +541,12 @@ def downgrade() -> None:
 
     op.drop_table("checkpoints")
     op.drop_table("brakes")
+    with op.batch_alter_table("alerts", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_alerts_standing",
+            sqlite_where=sa.text("cleared_at IS NULL"),
+            postgresql_where=sa.text("cleared_at IS NULL"),
+        )
+        batch_op.drop_index("ix_alerts_settled_at")
+
+    op.drop_table("alerts")

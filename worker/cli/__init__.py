@@ -44,6 +44,7 @@ _OWN = {
     "cancel": Command("changes:cancel", "End a run; what it changed so far stays changed."),
     "undo": Command("changes:undo", "Take a run back from its archive; conflicts are left."),
     "brake": Command("brake:app", "Stop all change, or one policy's, and let it go on again."),
+    "alerts": Command("alerts:app", "List the alerts that stand, or acknowledge one."),
     "hold": Command("hold:app", "Protect a subject's records from every purge and repair."),
     "enable": Command("policies:enable", "Let a policy's schedule change data."),
     "disable": Command("policies:disable", "Let a policy's schedule only plan and report."),

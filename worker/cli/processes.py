@@ -9,6 +9,7 @@ import typer
 from worker import bootstrap, logs, queue, reconciler, sentry, supervise
 from worker import migrate as migrations
 from worker import scheduler as scheduling
+from worker.alerts.telling import Place, tell
 from worker.audit import keeping, nightly
 from worker.chores import Chore
 from worker.cli import context, options, output
@@ -53,10 +54,12 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
     policies = served(settings, [loaded.policy for loaded in context.load_policies(settings)])
     broker = queue.connect(settings.need("redis_url"))
     channels, keyring = channels_of(settings), Keyring.from_settings(settings)
+    place = Place(settings.env, settings.console_url)
     with closing(bootstrap.open_database(settings)) as database:
         keeping.require_anchored(settings, database)
         send = partial(delivery.deliver, database, keyring, channels, settings.env)
         notifying = Chore("notices", send, delivery.SECONDS)
+        telling_alerts = Chore("alerts", partial(tell, database, keyring, place), delivery.SECONDS)
         scheduling.run(
             database,
             policies,
@@ -67,6 +70,7 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
                 *keeping.chores(settings, database),
                 *nightly.chores(settings, database),
                 notifying,
+                telling_alerts,
             ],
         )
 

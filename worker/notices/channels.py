@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from apprise import Apprise, NotifyType
+from pydantic import SecretStr
 
 from worker.errors import SettingError
 from worker.settings import Settings
@@ -31,15 +32,37 @@ class Channel:
         return bool(service.notify(text, title, kind, timeout=SECONDS))
 
 
-def channels_of(settings: Settings) -> Sequence[Channel]:
+@dataclass(frozen=True)
+class Channels:
+    """Who is told: everybody, and those to whom an alert escalates that nobody acknowledged."""
+
+    everybody: Sequence[Channel] = ()
+    escalation: Sequence[Channel] = ()
+
+    @property
+    def all(self) -> Sequence[Channel]:
+        """Each once."""
+        return tuple(dict.fromkeys((*self.everybody, *self.escalation)))
+
+    def of(self, *, escalates: bool) -> Sequence[Channel]:
+        """Where a notice goes: without channels to escalate to, everybody is told again."""
+        return self.escalation if escalates and self.escalation else self.everybody
+
+
+def channels_of(settings: Settings) -> Channels:
     """Raises `SettingError` when Apprise knows no service for a URL."""
-    if settings.notify_urls is None:
-        return ()
-    urls = settings.notify_urls.get_secret_value().split()
+    return Channels(
+        everybody=_channels(settings.notify_urls, "TEND_NOTIFY_URLS"),
+        escalation=_channels(settings.escalate_urls, "TEND_ESCALATE_URLS"),
+    )
+
+
+def _channels(secret: SecretStr | None, variable: str) -> Sequence[Channel]:
+    urls = [] if secret is None else secret.get_secret_value().split()
     for position, url in enumerate(urls, start=1):
         if not Apprise().add(url):
             raise SettingError(
-                f"TEND_NOTIFY_URLS holds a URL at position {position} that Apprise knows no "
+                f"{variable} holds a URL at position {position} that Apprise knows no "
                 "service for; its documentation lists how each is written."
             )
     return tuple(Channel(url) for url in urls)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from worker import database
 from worker.database import Database
 from worker.keys import Keyring
-from worker.notices.channels import Channel
+from worker.notices.channels import Channel, Channels
 from worker.notices.notices import FAMILY, name_of
 from worker.tables import Notice
 from worker.vault import open_vault
@@ -29,35 +29,42 @@ KEPT = timedelta(days=1)
 LONGEST = timedelta(minutes=10)
 
 
-def deliver(db: Database, keyring: Keyring, channels: Sequence[Channel], environment: str) -> int:
+def deliver(db: Database, keyring: Keyring, channels: Channels, environment: str) -> int:
     """Send one message of what is owed, to each channel what it has not had; returns how many."""
     with db.transaction() as session:
         _give_up(session)
-        owed = _claim(session, len(channels))
+        owed = _claim(session, channels)
         key = open_vault(session, keyring, FAMILY) if owed else None
     if key is None:
         return 0
     texts = {each.id: key.open(each.text, name_of(each.cause)).decode() for each in owed}
     took: dict[int, list[str]] = {each.id: list(each.delivered) for each in owed}
-    for channel in channels:
-        missing = [each for each in owed if channel.digest not in took[each.id]]
+    for channel in channels.all:
+        missing = [
+            each
+            for each in owed
+            if channel in channels.of(escalates=each.escalates)
+            and channel.digest not in took[each.id]
+        ]
         if missing and _send(channel, missing, texts, environment):
             for each in missing:
                 took[each.id].append(channel.digest)
     with db.transaction() as session:
         for each in owed:
-            _settle(session, each, took[each.id], channels)
+            _settle(session, each, took[each.id], channels.of(escalates=each.escalates))
     return len(owed)
 
 
-def _claim(session: Session, channels: int) -> Sequence[Notice]:
+def _claim(session: Session, channels: Channels) -> Sequence[Notice]:
     moment = database.now(session)
     last = session.scalar(select(func.max(Notice.sent_at)))
-    if not channels or (last is not None and last > moment - APART):
+    if not channels.all or (last is not None and last > moment - APART):
         return ()
     waiting = select(Notice).where(
         Notice.sent_at.is_(None), Notice.given_up_at.is_(None), Notice.not_before <= moment
     )
+    if not channels.everybody:
+        waiting = waiting.where(Notice.escalates)
     order = waiting.order_by(Notice.urgent.desc(), Notice.id).with_for_update(skip_locked=True)
     owed = session.scalars(order).all()
     for each in owed:

@@ -14,14 +14,19 @@ MOST = 2_000
 """Letters of one notice; messages of some services have no room for more."""
 
 
-def queue(session: Session, keyring: Keyring, wanted: Wanted) -> None:
+def queue(session: Session, keyring: Keyring, wanted: Wanted, *, escalates: bool = False) -> None:
     """Owe people a notice; of a cause that they were told of already, nothing more is owed."""
     moment = database.now(session)
     sealed = open_vault(session, keyring, FAMILY).seal(
         wanted.text[:MOST].encode(), name_of(wanted.cause)
     )
     owed = Notice(
-        cause=wanted.cause, urgent=wanted.urgent, text=sealed, at=moment, not_before=moment
+        cause=wanted.cause,
+        urgent=wanted.urgent,
+        text=sealed,
+        escalates=escalates,
+        at=moment,
+        not_before=moment,
     )
     try:
         with session.begin_nested():

@@ -13,7 +13,8 @@ from redis import Redis
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from jobs.task import Documents, GuardedDocuments, Notice, State, Vault
+from jobs.task import Alert, Documents, GuardedDocuments, Notice, State, Vault
+from worker.alerts import alerts
 from worker.audit import entries
 from worker.database import Database
 from worker.engine import Engine
@@ -46,6 +47,12 @@ class FamilyState:
 
     def notify(self, session: Session, notice: Notice) -> None:
         notices.queue(session, self.keyring, notice)
+
+    def raise_alert(self, session: Session, alert: Alert) -> bool:
+        return alerts.raise_alert(session, self.keyring, alert)
+
+    def clear_alert(self, session: Session, cause: str) -> bool:
+        return alerts.clear_alert(session, cause)
 
     def record(self, session: Session, action: str, detail: Mapping[str, Any]) -> None:
         entries.append(session, action, self.actor, detail=dict(detail))

@@ -18,7 +18,7 @@ from jobs.pos_sync.register import register
 from jobs.pos_sync.stores import Store
 from jobs.pos_sync.tables import PosStep, PosStore
 from jobs.pos_sync.tools import Tools
-from jobs.task import Notice, Vault
+from jobs.task import Alert, Notice, Vault
 from tests.jobs.pos_sync.provider import Provider
 from tests.jobs.pos_sync.shops import Shop
 from worker.database import Database
@@ -41,6 +41,8 @@ class Book:
 
     database: Database
     notices: list[Notice] = field(default_factory=list)
+    alerts: dict[str, Alert] = field(default_factory=dict)
+    """Those that stand, by their cause."""
     entries: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
     @contextmanager
@@ -52,6 +54,16 @@ class Book:
         assert session.in_transaction()
         if notice.cause not in {one.cause for one in self.notices}:
             self.notices.append(notice)
+
+    def raise_alert(self, session: Session, alert: Alert) -> bool:
+        assert session.in_transaction()
+        is_new = alert.cause not in self.alerts
+        self.alerts[alert.cause] = alert
+        return is_new
+
+    def clear_alert(self, session: Session, cause: str) -> bool:
+        assert session.in_transaction()
+        return self.alerts.pop(cause, None) is not None
 
     def record(self, session: Session, action: str, detail: Mapping[str, Any]) -> None:
         assert session.in_transaction()

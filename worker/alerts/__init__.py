@@ -1,0 +1,1 @@
+"""Alerts: troubles that last, each told at first, daily and when it is over, until cleared."""
