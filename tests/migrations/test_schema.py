@@ -53,6 +53,7 @@ def test_ids_on_sqlite_are_never_used_again(sqlite_url: str) -> None:
             text("select name from sqlite_master where sql like '%AUTOINCREMENT%'")
         ).all()
     assert sorted(created) == [
+        "alerts",
         "checkpoints",
         "entries",
         "holds",
