@@ -53,6 +53,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "alerts": Role.VIEWER,
         "alerts show": Role.VIEWER,
         "alerts ack": Role.OPERATOR,
+        "user list": Role.VIEWER,
         "plan": Role.OPERATOR,
         "apply": Role.OPERATOR,
         "run": Role.OPERATOR,
@@ -78,6 +79,10 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "audit prune": Role.ADMIN,
         "token create": Role.ADMIN,
         "token revoke": Role.ADMIN,
+        "user create": Role.ADMIN,
+        "user password": Role.ADMIN,
+        "user disable": Role.ADMIN,
+        "user link": Role.ADMIN,
     }
 )
 

@@ -42,6 +42,8 @@ class Database:
         said = {"revision": revision, "writers": self._writers}
         self._sessions = sessionmaker(self.engine, expire_on_commit=False, info=said)
         relaxed = self.engine.execution_options(durable=False)
+        reading = self.engine.execution_options(reading=True)
+        self._reading_sessions = sessionmaker(reading, expire_on_commit=False)
         self._relaxed_sessions = sessionmaker(relaxed, expire_on_commit=False, info=said)
         for sessions in (self._sessions, self._relaxed_sessions):
             event.listen(sessions, "after_soft_rollback", writers.retire)
@@ -59,10 +61,23 @@ class Database:
         known again elsewhere. Raises `DatabaseUnreachable` when the database does not answer.
         """
         sessions = self._sessions if durable else self._relaxed_sessions
+        with self._answering(), sessions.begin() as session:
+            yield session
+        self._writers.give_back(session)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """One transaction that only reads: no writer of SQLite waits for it, nor it for one.
+
+        Raises `DatabaseUnreachable` when the database does not answer.
+        """
+        with self._answering(), self._reading_sessions.begin() as session:
+            yield session
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
         try:
-            with sessions.begin() as session:
-                yield session
-            self._writers.give_back(session)
+            yield
         except OperationalError as error:
             if "no such table" in str(error.orig):
                 raise DatabaseNotMigrated(
@@ -126,6 +141,8 @@ def _engine(url: str) -> Engine:
 
         @event.listens_for(engine, "begin")
         def _relax(connection: Connection) -> None:
+            if connection.get_execution_options().get("reading"):
+                connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             if not _is_durable(connection):
                 connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
 
@@ -140,6 +157,11 @@ def _engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("reading"):
+            connection.exec_driver_sql("PRAGMA query_only=ON")
+            connection.exec_driver_sql("BEGIN")
+            return
+        connection.exec_driver_sql("PRAGMA query_only=OFF")
         level = "FULL" if _is_durable(connection) else "NORMAL"
         connection.exec_driver_sql(f"PRAGMA synchronous={level}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -27,6 +27,24 @@ class TokenRefused(TendError):
     code = "token_refused"
 
 
+class LoginRefused(TendError):
+    """Whoever wants to log in to the console has not shown who they are."""
+
+    code = "login_refused"
+
+
+class LoginThrottled(LoginRefused):
+    """Too many logins failed; a while must pass before the next one is looked at."""
+
+    code = "login_throttled"
+
+
+class NotLoggedIn(TendError):
+    """The session of the console has ended, or there was none."""
+
+    code = "not_logged_in"
+
+
 class NotAllowed(TendError):
     """Whoever asks may not: their role, or what proves who they are, is not enough."""
 

@@ -3,16 +3,18 @@
 Identities are compared, so they must be authenticated: a token proves a name, and in development
 alone a claimed identity will do. One person counts once: two tokens with one name are one person,
 and so, outside of development, are two names at one operating-system account, and a name whose
-token somebody who asked made after the run. `--on-behalf-of` is no identity.
+token or password somebody who asked made after the run, or a login link at any time.
+`--on-behalf-of` is no identity.
 """
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from worker.errors import NotAllowed
 from worker.identity import DEVELOPMENT, Actor
-from worker.tables import Run, Token
+from worker.tables import ConsoleSession, Run, Token
 
 
 def asker(actor: Actor) -> dict[str, Any]:
@@ -69,10 +71,38 @@ def _same(session: Session, run: Run, one: dict[str, Any], actor: Actor) -> str 
         return None
     if actor.account is not None and one["account"] == actor.account:
         return f"{one['name']} and {actor.name} both acted as {actor.account}"
-    token = session.get(Token, int(actor.token.removeprefix("t-"))) if actor.token else None
-    if token is None or token.created_at < run.created_at:
+    made = _made(session, actor)
+    if made is None or (made.at < run.created_at and not made.is_for_once):
         return None
-    by_account = one["account"] is not None and token.created_account == one["account"]
-    if by_account or token.created_by == one["name"]:
-        return f"{one['name']} made the token of {actor.name} after the run"
+    by_account = one["account"] is not None and made.account == one["account"]
+    if by_account or made.by == one["name"]:
+        return f"{one['name']} made {made.what} of {actor.name} after the run"
     return None
+
+
+class _Made(NamedTuple):
+    """Who made what an identity is proven with: they could have used it themselves."""
+
+    what: str
+    by: str
+    account: str | None
+    at: datetime
+    is_for_once: bool = False
+    """Its age says nothing, for it was used at once."""
+
+
+def _made(session: Session, actor: Actor) -> _Made | None:
+    kind, _, number = (actor.token or "").partition("-")
+    if kind == "t" and (token := session.get(Token, int(number))) is not None:
+        return _Made("the token", token.created_by, token.created_account, token.created_at)
+    if kind != "s" or (login := session.get(ConsoleSession, int(number))) is None:
+        return None
+    if login.vouched_by is None or login.vouched_at is None:
+        return None
+    return _Made(
+        f"the {login.way}",
+        login.vouched_by,
+        login.vouched_account,
+        login.vouched_at,
+        is_for_once=login.way == "link",
+    )

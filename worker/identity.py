@@ -31,9 +31,9 @@ class Actor:
     """claimed, token or session."""
     on_behalf_of: str | None = None
     token: str | None = None
-    """The id of the token that proves the name, such as t-17."""
+    """The id of what proves the name: a token such as t-17, a console session such as s-4."""
     role: Role | None = None
-    """The token's; a claimed identity has none."""
+    """The token's or the session's; a claimed identity has none."""
     account: str | None = None
     """The operating-system user and host at which a person acts."""
 

@@ -291,6 +291,86 @@ class Token(Table):
     revoked_by: Mapped[str | None]
 
 
+class User(Table):
+    """A person who logs in to the console with a password; disabling them keeps the row."""
+
+    __tablename__ = "users"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    role: Mapped[str] = mapped_column(String(8))
+    password: Mapped[str]
+    """Its argon2id hash, with salt and cost."""
+    password_at: Mapped[datetime]
+    password_by: Mapped[str]
+    """Who set the password, and so knows it."""
+    password_account: Mapped[str | None]
+    """The operating-system user and host at which they did."""
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    reason: Mapped[str]
+    disabled_at: Mapped[datetime | None]
+    disabled_by: Mapped[str | None]
+
+
+class LoginLink(Table):
+    """Lets its holder log in as one user, once and soon."""
+
+    __tablename__ = "login_links"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    created_account: Mapped[str | None]
+    expires_at: Mapped[datetime]
+
+
+class LoginAttempt(Table):
+    """A login that has not succeeded: written before anything is checked, gone if it succeeds."""
+
+    __tablename__ = "login_attempts"
+    __table_args__ = (
+        Index("ix_login_attempts_name", "name", "at"),
+        Index("ix_login_attempts_address", "address", "at"),
+        Index("ix_login_attempts_at", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    name: Mapped[str] = mapped_column(String(64))
+    """A digest, since people type passwords into the wrong field."""
+    address: Mapped[str] = mapped_column(String(64))
+    """A digest of where it came from."""
+
+
+class ConsoleSession(Table):
+    """Somebody who is logged in to the console; the cookie holds what `digest` is taken of."""
+
+    __tablename__ = "console_sessions"
+    __table_args__ = (
+        Index("ix_console_sessions_digest", "digest", unique=True),
+        Index("ix_console_sessions_name", "name"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(8))
+    way: Mapped[str] = mapped_column(String(8))
+    """password, link, token or oidc: what showed who they are."""
+    token: Mapped[str | None]
+    """The id of the token they logged in with."""
+    vouched_by: Mapped[str | None]
+    """Whoever else could have shown the same: who set the password, made the link or the token."""
+    vouched_account: Mapped[str | None]
+    vouched_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
 class Hold(Table):
     """A legal hold on one subject; releasing it keeps the row."""
 

@@ -25,7 +25,8 @@ from worker.tables import Token
 
 LONGEST = timedelta(days=366)
 _SECRET_BYTES = 32
-_NAME = re.compile(r"(?!tend-)[a-z][a-z0-9.-]{1,62}")
+NAME = re.compile(r"(?!tend-)[a-z][a-z0-9.-]{1,62}")
+"""Of a person, on tokens and among users: the same name is the same person."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def create(db: Database, name: str, role: Role, lifetime: timedelta, person: Per
     An admin may. While no admin's token is valid, so may whoever can reach the control database,
     and then only an admin's: the first token has nobody else to make it.
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise UsageError(
             f"'{name}' is no name for a token: 2 to 63 small letters, digits, dots and hyphens, "
             "beginning with a letter and not with tend-, such as ann."

@@ -62,6 +62,28 @@ def upgrade() -> None:
         batch_op.create_index("ix_checkpoints_size", ["size"], unique=False)
 
     op.create_table(
+        "console_sessions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=8), nullable=False),
+        sa.Column("way", sa.String(length=8), nullable=False),
+        sa.Column("token", sa.String(), nullable=True),
+        sa.Column("vouched_by", sa.String(), nullable=True),
+        sa.Column("vouched_account", sa.String(), nullable=True),
+        sa.Column("vouched_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_console_sessions")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("console_sessions", schema=None) as batch_op:
+        batch_op.create_index("ix_console_sessions_digest", ["digest"], unique=True)
+        batch_op.create_index("ix_console_sessions_name", ["name"], unique=False)
+
+    op.create_table(
         "entries",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -201,6 +223,29 @@ def upgrade() -> None:
         sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("level", "place", name=op.f("pk_log_subtrees")),
+    )
+    op.create_table(
+        "login_attempts",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_login_attempts")),
+    )
+    with op.batch_alter_table("login_attempts", schema=None) as batch_op:
+        batch_op.create_index("ix_login_attempts_address", ["address", "at"], unique=False)
+        batch_op.create_index("ix_login_attempts_at", ["at"], unique=False)
+        batch_op.create_index("ix_login_attempts_name", ["name", "at"], unique=False)
+
+    op.create_table(
+        "login_links",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("user", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("created_account", sa.String(), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_login_links")),
     )
     op.create_table(
         "manifests",
@@ -395,6 +440,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_unsequenced_entries")),
     )
     op.create_table(
+        "users",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=8), nullable=False),
+        sa.Column("password", sa.String(), nullable=False),
+        sa.Column("password_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("password_by", sa.String(), nullable=False),
+        sa.Column("password_account", sa.String(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("disabled_by", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_users")),
+    )
+    op.create_table(
         "verifications",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -474,6 +534,7 @@ def downgrade() -> None:
     op.drop_table("doorbells")
     op.drop_table("chunks")
     op.drop_table("verifications")
+    op.drop_table("users")
     op.drop_table("unsequenced_entries")
     op.drop_table("tokens")
     op.drop_table("switches")
@@ -502,6 +563,13 @@ def downgrade() -> None:
 
     op.drop_table("notices")
     op.drop_table("manifests")
+    op.drop_table("login_links")
+    with op.batch_alter_table("login_attempts", schema=None) as batch_op:
+        batch_op.drop_index("ix_login_attempts_name")
+        batch_op.drop_index("ix_login_attempts_at")
+        batch_op.drop_index("ix_login_attempts_address")
+
+    op.drop_table("login_attempts")
     op.drop_table("log_subtrees")
     with op.batch_alter_table("lockout_pardons", schema=None) as batch_op:
         batch_op.drop_index("ix_lockout_pardons_until")
@@ -536,6 +604,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_entries_run_id")
 
     op.drop_table("entries")
+    with op.batch_alter_table("console_sessions", schema=None) as batch_op:
+        batch_op.drop_index("ix_console_sessions_name")
+        batch_op.drop_index("ix_console_sessions_digest")
+
+    op.drop_table("console_sessions")
     with op.batch_alter_table("checkpoints", schema=None) as batch_op:
         batch_op.drop_index("ix_checkpoints_size")
 

@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import update
 
 from tests.worker.scenario import purge
-from worker import database, four_eyes, runs, tokens
+from worker import database, four_eyes, runs, tokens, users
+from worker.console import sessions
+from worker.console.sessions import Proven
 from worker.database import Database
 from worker.errors import NotAllowed
 from worker.identity import Actor, Role
@@ -133,3 +135,34 @@ def test_nobody_makes_a_second_person_for_a_run_that_waits(
         )
     else:
         assert says is None
+
+
+def logged_in(control: Database, way: str, by: str, account: str, age: timedelta) -> Actor:
+    """bob, in a session of the console that this person could have begun, too."""
+    with control.transaction() as session:
+        moment = database.now(session)
+        vouched = Proven("bob", Role.APPROVER, way, None, by, account, moment - age)
+        secret = sessions.begin(session, vouched)
+    users_bob = Person(Actor("root", "token", role=Role.ADMIN), "a test")
+    if way != "oidc":
+        users.create(control, "bob", Role.APPROVER, "correct horse battery", users_bob)
+    return sessions.authenticate(control, secret).actor
+
+
+@pytest.mark.parametrize(
+    ("way", "by", "account", "age", "why"),
+    [
+        ("password", "ann", "x@y", timedelta(), "ann made the password of bob after the run"),
+        ("password", "ann@laptop", "ann@laptop", timedelta(), "ann made the password of bob"),
+        ("password", "ann", "x@y", timedelta(hours=1), None),
+        ("password", "root", "root@db", timedelta(), None),
+        ("link", "ann", "x@y", timedelta(hours=1), "ann made the link of bob"),
+        ("link", "root", "root@db", timedelta(), None),
+    ],
+)
+def test_who_could_log_in_as_another_is_no_other(
+    control: Database, way: str, by: str, account: str, age: timedelta, why: str | None
+) -> None:
+    run = run_of(control, ANN)
+    said = judged(control, run, logged_in(control, way, by, account, age))
+    assert (said is None) if why is None else (why in str(said))

@@ -50,6 +50,7 @@ _OWN = {
     "disable": Command("policies:disable", "Let a policy's schedule only plan and report."),
     "audit": Command("audit:app", "List, verify, export and prove what was done."),
     "token": Command("token:app", "Create, list or revoke the tokens that prove who is who."),
+    "user": Command("user:app", "Create, list or disable the users of the console."),
     "migrate": Command("processes:migrate", "Bring the control database to this version."),
     "doctor": Command("doctor:doctor", "Check every connection, index, clock and heartbeat."),
     "scheduler": Command("processes:scheduler", "Run the process that fires the policies."),
