@@ -55,6 +55,7 @@ def test_ids_on_sqlite_are_never_used_again(sqlite_url: str) -> None:
     assert sorted(created) == [
         "alerts",
         "checkpoints",
+        "console_sessions",
         "entries",
         "holds",
         "runs",
