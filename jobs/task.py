@@ -93,7 +93,10 @@ class Documents(Protocol):
         order: str | None = None,
         limit: int = 0,
     ) -> Iterator[Record]:
-        """Stream these fields of what matches, by one field upwards if told; 0 is no limit."""
+        """Stream these fields of what matches; 0 is no limit.
+
+        `order` is a field to sort by, upwards, or downwards with a minus before it.
+        """
 
 
 class GuardedDocuments(Documents, Protocol):
@@ -172,6 +175,9 @@ class TaskJob(Protocol):
 
     def check(self, ctx: CheckContext, policy: Policy) -> None:
         """Raise unless what the policy names is there."""
+
+    def questions(self, ctx: CheckContext, policy: Policy) -> Iterator[str]:
+        """What only a person can decide: `tend doctor` asks it, and nothing waits for an answer."""
 
     def plan(self, ctx: TaskContext, policy: Policy) -> Iterator[Item]:
         """What is to be done now; the key and the fields of an item are small, and BSON knows them.

@@ -16,7 +16,7 @@ from jobs.login_lockout.accounts import keys_of
 from jobs.login_lockout.decided import evidence_of
 from jobs.login_lockout.options import REASON, LockoutOptions
 from jobs.login_lockout.records import seal_name, subject_digest
-from jobs.login_lockout.release import LOCK_DATES, UNLOCKED
+from jobs.login_lockout.release import LOCK_DATES, STEP_UP, UNLOCKED
 from jobs.login_lockout.tables import LockoutDecision
 from jobs.login_lockout.wording import sentence
 from jobs.task import Notice, PerformContext
@@ -41,9 +41,7 @@ def perform(ctx: PerformContext, policy: Policy, item: Item) -> Outcomes:
         case "block":
             return _block(ctx, options, name, item.fields)
         case _:
-            for user in item.fields["users"]:
-                _release_victim(ctx, options, user, item.fields["address"])
-            return DONE
+            return _alert(ctx, options, name, item.fields)
 
 
 def _keep(ctx: PerformContext, policy: Policy, name: str, fields: Fields) -> bool:
@@ -57,7 +55,7 @@ def _keep(ctx: PerformContext, policy: Policy, name: str, fields: Fields) -> boo
     with ctx.state.transaction() as session:
         row = session.scalars(select(LockoutDecision).where(LockoutDecision.name == name)).first()
         if row is not None:
-            return row.lifted_at is None and row.confirmed_at is None
+            return row.confirmed_at is None and (kind == "alert" or row.lifted_at is None)
         over = update(LockoutDecision).where(
             LockoutDecision.kind == kind,
             LockoutDecision.subject == subject,
@@ -133,6 +131,30 @@ def _block(ctx: PerformContext, options: LockoutOptions, name: str, fields: Fiel
         return FAILED
     _confirm(ctx, name)
     return DONE
+
+
+def _alert(ctx: PerformContext, options: LockoutOptions, name: str, fields: Fields) -> Outcomes:
+    """People are told; what else an alert asks for can be taken back, and ends by itself."""
+    for user in fields["users"]:
+        _release_victim(ctx, options, user, fields["address"])
+    asks_more = fields["why"] == "distributed" and options.distributed.step_up.amount > 0
+    if asks_more and not _step_up(ctx, options, fields):
+        _alarm(ctx, name, fields)
+        return FAILED
+    _confirm(ctx, name)
+    return DONE
+
+
+def _step_up(ctx: PerformContext, options: LockoutOptions, fields: Fields) -> bool:
+    """The application asks for more than a password; a later moment that stands there stays."""
+    accounts, key = options.accounts.collection, fields["accountId"]
+    if key is None:
+        return True
+    until = milliseconds(fields["until"])
+    earlier = [{STEP_UP: {"$exists": False}}, {STEP_UP: {"$lt": until}}]
+    ctx.documents.update(accounts, {"_id": key, "$or": earlier}, {STEP_UP: until})
+    back = next(ctx.documents.find(accounts, {"_id": key}, [STEP_UP], limit=1), None)
+    return back is None or (isinstance(back.get(STEP_UP), datetime) and back[STEP_UP] >= until)
 
 
 def blacklist_entry(name: str, fields: Fields) -> dict[str, Any]:

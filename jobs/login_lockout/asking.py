@@ -5,8 +5,9 @@ from typing import Any
 from jobs.host import Desk, Host
 from jobs.login_lockout import following, records
 from jobs.login_lockout.acting import block_id
-from jobs.login_lockout.naming import Named, named, options_of, policies_of
+from jobs.login_lockout.naming import Named, named, options_in, options_of, policies_of
 from jobs.login_lockout.records import Kept, stamp
+from jobs.login_lockout.release import LOCK_DATES, STEP_UP
 
 Document = dict[str, Any]
 _COLUMNS = ("id", "kind", "user", "address", "at", "until", "attempts", "why", "state")
@@ -18,9 +19,10 @@ def listed(host: Host, desk: Desk, *, every: bool, as_json: bool) -> None:
     with context.state.transaction() as session:
         found = records.decisions(session, context.vault, standing=not every)
         aside = {each.name: following.set_aside(session, each.name) for each in policies_of(desk)}
+    absent = {each.name: following.absent(options_in(each)) for each in policies_of(desk)}
     rows = [each.as_json() for each in found]
     if as_json:
-        host.print_json({"decisions": rows, "set_aside": aside})
+        host.print_json({"decisions": rows, "set_aside": aside, "no_such_log": absent})
         return
     host.heading(desk.environment, f"{len(rows)} {'decisions' if every else 'standing'}")
     if rows:
@@ -28,6 +30,9 @@ def listed(host: Host, desk: Desk, *, every: bool, as_json: bool) -> None:
     for policy, counted in aside.items():
         for why, count in counted.items():
             host.say(f"{policy}: {count:,} lines or events were set aside: {why}.")
+    for policy, patterns in absent.items():
+        for pattern in patterns:
+            host.say(f"{policy}: {following.not_there(pattern)}")
 
 
 def explained(host: Host, desk: Desk, subject: str, *, as_json: bool) -> None:
@@ -60,13 +65,14 @@ def in_target(host: Host, desk: Desk, whom: Named, found: Any) -> Document:
     options = options_of(host, desk)
     documents = desk.context.documents
     if whom.kind == "user":
-        fields = ["isLocked", "lockedAt", "lockedUntil"]
+        fields = ["isLocked", *LOCK_DATES, STEP_UP]
         where = {"_id": whom.account}
         user = next(documents.find(options.accounts.collection, where, fields, limit=1), {})
         return {
             "account": None if whom.account is None else str(whom.account),
             "isLocked": user.get("isLocked"),
             "lockedUntil": stamp(user.get("lockedUntil")),
+            STEP_UP: stamp(user.get(STEP_UP)),
         }
     keys = [block_id(each.row.name) for each in found if each.row.kind == "block"]
     where = {"$or": [{"ipAddress": whom.key}, {"_id": {"$in": keys}}]}
@@ -85,7 +91,8 @@ def _standing(target: Document) -> str:
     if target["account"] is None:
         return "no account bears this name"
     if not target["isLocked"]:
-        return "not locked"
+        asked = target[STEP_UP]
+        return f"not locked, asked for more until {asked}" if asked else "not locked"
     return f"locked until {target['lockedUntil'] or 'a person says otherwise'}"
 
 

@@ -16,6 +16,7 @@ from jobs.login_lockout.looking import memory_of
 from jobs.login_lockout.naming import Named, named, options_of, policy_of
 from jobs.login_lockout.options import REASON, LockoutOptions
 from jobs.login_lockout.records import Kept, pardon_name, stamp
+from jobs.login_lockout.release import STEP_UP
 from jobs.login_lockout.tables import LockoutPardon
 from policies.durations import Age, Duration
 
@@ -43,6 +44,7 @@ def release(host: Host, desk: Desk, subject: str, *, with_addresses: bool, as_js
         said = {"what": whom.kind, "subject": whom.digest, "lifted": len(released)}
         desk.record(session, "lockout_released", policy_of(host, desk).name, said)
     is_unlocked = whom.kind == "user" and _unlock(desk, options, whom)
+    is_asked_less = whom.kind == "user" and _ask_less(desk, options, whom)
     for each in free:
         context.documents.delete(options.blacklist, {"_id": acting.block_id(each.row.name)})
     if whom.kind == "address":
@@ -51,6 +53,7 @@ def release(host: Host, desk: Desk, subject: str, *, with_addresses: bool, as_js
     document = {
         whom.kind: whom.key,
         "unlocked": is_unlocked,
+        "step_up_ended": is_asked_less,
         "released": [each.row.id for each in released],
         "still_blocked": still,
         "locked_by_a_person": _is_a_persons(desk, options, whom),
@@ -59,6 +62,8 @@ def release(host: Host, desk: Desk, subject: str, *, with_addresses: bool, as_js
         host.print_json(document)
         return
     host.heading(desk.environment, f"{subject} is released: {len(released)} decisions lifted")
+    if is_asked_less:
+        host.say("A password is enough again.")
     for one in still:
         host.say(f"Still blocked: {one['address']} until {one['until']}.")
     if document["locked_by_a_person"]:
@@ -170,6 +175,11 @@ def _unlock(desk: Desk, options: LockoutOptions, whom: Named) -> bool:
     """Only a lock that ends by itself: one without an end is a person's."""
     where = {"_id": whom.account, "isLocked": True, "lockedUntil": {"$type": "date"}}
     return acting.unlock_where(desk.context, options.accounts.collection, where)
+
+
+def _ask_less(desk: Desk, options: LockoutOptions, whom: Named) -> bool:
+    where = {"_id": whom.account, STEP_UP: {"$type": "date"}}
+    return desk.context.documents.update(options.accounts.collection, where, {}, (STEP_UP,))
 
 
 def _is_a_persons(desk: Desk, options: LockoutOptions, whom: Named) -> bool:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import ClassVar, cast
 
 from jobs.base import Item, Outcomes
-from jobs.login_lockout import acting, following
+from jobs.login_lockout import acting, crowds, following
 from jobs.login_lockout.decided import item_of
 from jobs.login_lockout.knowledge import Known, known
 from jobs.login_lockout.looking import (
@@ -38,6 +38,9 @@ class LoginLockout:
         for name in (*options.written, *options.read):
             next(ctx.documents.find(name, {}, ["_id"], limit=1), None)
         following.check(options)
+
+    def questions(self, ctx: CheckContext, policy: Policy) -> Iterator[str]:
+        return crowds.questions(ctx, cast(LockoutOptions, policy.options))
 
     def plan(self, ctx: TaskContext, policy: Policy) -> Iterator[Item]:
         options = cast(LockoutOptions, policy.options)

@@ -42,10 +42,20 @@ def sources_of(options: LockoutOptions) -> list[FileSource]:
 def check(options: LockoutOptions) -> None:
     """Raise unless each pattern names a file: a typing error would look like perfect peace."""
     for source in sources_of(options):
-        if not tailing.named(source.files):
+        if not source.optional and not tailing.named(source.files):
             raise LogMissing(
                 f"No file is named {source.files}; correct `files`, or take the source away."
             )
+
+
+def absent(options: LockoutOptions) -> list[str]:
+    """The patterns of optional logs that name no file on this machine."""
+    sources = sources_of(options)
+    return [one.files for one in sources if one.optional and not tailing.named(one.files)]
+
+
+def not_there(pattern: str) -> str:
+    return f"no file is named {pattern} here, so nothing is read from there; it is optional."
 
 
 def follow(

@@ -93,6 +93,7 @@ def rules_of(
         spray_within=options.spraying.within.delta,
         wide_addresses=options.distributed.addresses,
         wide_within=options.distributed.within.delta,
+        wide_quiet=options.distributed.step_up.delta or options.distributed.within.delta,
         victims=options.attack.victims,
         victims_within=options.attack.within.delta,
         break_glass=break_glass,

@@ -51,7 +51,11 @@ def policy_of(host: Host, desk: Desk) -> Policy:
 
 
 def options_of(host: Host, desk: Desk) -> LockoutOptions:
-    return cast(LockoutOptions, policy_of(host, desk).options)
+    return options_in(policy_of(host, desk))
+
+
+def options_in(policy: Policy) -> LockoutOptions:
+    return cast(LockoutOptions, policy.options)
 
 
 def _digest(desk: Desk, kind: str, key: str) -> str:

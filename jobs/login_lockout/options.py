@@ -62,6 +62,8 @@ class FileSource(Vocabulary):
     mark: str = "failed_login"
     """Lines without it are about something else; one with it that fits no pattern is set aside."""
     timezone: ZoneName = "UTC"
+    optional: bool = False
+    """Whether it may be that no file is named so."""
 
     @model_validator(mode="after")
     def _has_lines(self) -> "FileSource":
@@ -89,6 +91,8 @@ class Distributed(Vocabulary):
 
     addresses: Count = 10
     within: Duration = Field(default="10m", validate_default=True)
+    step_up: Duration = Field(default="1h", validate_default=True)
+    """For so long a password alone lets nobody into the account; with 0m there is only an alert."""
 
 
 class Shared(Vocabulary):

@@ -16,9 +16,12 @@ from jobs.login_lockout.tables import LockoutDecision, LockoutPardon
 from jobs.task import CheckContext, PerformContext, TaskContext
 from policies.models import Policy, PolicyOptions
 
-ACCOUNT, ADDRESS, DECISION, OLD = "account", "address", "decision", "old"
+ACCOUNT, ASKED_MORE, ADDRESS = "account", "step_up", "address"
+DECISION, OLD = "decision", "old"
 UNLOCKED = {"isLocked": False}
 LOCK_DATES = ("lockedAt", "lockedUntil")
+STEP_UP = "stepUpUntil"
+"""Of an account: until then the application asks for more than a password."""
 
 
 class LockoutRelease:
@@ -35,10 +38,15 @@ class LockoutRelease:
         for collection in options.written:
             next(ctx.documents.find(collection, {}, ["_id"], limit=1), None)
 
+    def questions(self, ctx: CheckContext, policy: Policy) -> Iterator[str]:  # noqa: ARG002 - it has none
+        return iter(())
+
     def plan(self, ctx: TaskContext, policy: Policy) -> Iterator[Item]:
         options = cast(ReleaseOptions, policy.options)
         for user in ctx.documents.find(options.accounts, _locked(ctx.as_of), ["lockedUntil"]):
             yield Item([ACCOUNT, user["_id"]], {"lockedUntil": user["lockedUntil"]})
+        for user in ctx.documents.find(options.accounts, _asked_more(ctx.as_of), [STEP_UP]):
+            yield Item([ASKED_MORE, user["_id"]], {STEP_UP: user[STEP_UP]})
         fields = ["ipAddress", "expiresAt"]
         for entry in ctx.documents.find(options.blacklist, _blocked(options, ctx.as_of), fields):
             shown = {name: entry.get(name) for name in fields}
@@ -62,6 +70,9 @@ def _release(ctx: PerformContext, options: ReleaseOptions, kind: str, key: Any) 
     if kind == ACCOUNT:
         where = {"_id": key, **_locked(ctx.as_of)}
         return ctx.documents.update(options.accounts, where, UNLOCKED, LOCK_DATES)
+    if kind == ASKED_MORE:
+        where = {"_id": key, **_asked_more(ctx.as_of)}
+        return ctx.documents.update(options.accounts, where, {}, (STEP_UP,))
     if kind == ADDRESS:
         where = {"_id": key, **_blocked(options, ctx.as_of)}
         return ctx.documents.delete(options.blacklist, where)
@@ -77,6 +88,10 @@ def _release(ctx: PerformContext, options: ReleaseOptions, kind: str, key: Any) 
 
 def _locked(moment: datetime) -> dict[str, Any]:
     return {"isLocked": True, "lockedUntil": {"$lte": moment}}
+
+
+def _asked_more(moment: datetime) -> dict[str, Any]:
+    return {STEP_UP: {"$lte": moment}}
 
 
 def _blocked(options: ReleaseOptions, moment: datetime) -> dict[str, Any]:

@@ -7,7 +7,7 @@ arrive late change nothing twice, a decision answers everything from its first f
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -30,6 +30,8 @@ class Rules:
     spray_within: timedelta
     wide_addresses: int
     wide_within: timedelta
+    wide_quiet: timedelta
+    """How long one alert of it stands, and what the application is asked for meanwhile."""
     victims: int
     victims_within: timedelta
     break_glass: frozenset[str]
@@ -153,24 +155,10 @@ class Evaluator:
             )
             return
         until = event.at + self._step(user, event.at)
-        since = events[0].at
-        span = Span("lock", user, since, event.at, until, event.address)
-        self._stand(span)
         for failures in self._of(user).lock.values():
-            while failures and failures[-1].at >= since:
+            while failures and failures[-1].at >= events[0].at:
                 failures.pop()
-        yield Decision(
-            "lock",
-            "failures",
-            user,
-            user,
-            event.address,
-            since,
-            event.at,
-            until,
-            len(events),
-            events,
-        )
+        yield self._decided("lock", "failures", user, event, events, until)
 
     def _step(self, user: str, at: datetime) -> timedelta:
         """How long this lock lasts: longer for each one that is remembered."""
@@ -204,7 +192,7 @@ class Evaluator:
         _renew(window, event.address, event, self._rules.wide_within)
         if len(window) >= self._rules.wide_addresses:
             events = tuple(window.values())
-            yield from self._alert("distributed", event, events, self._rules.wide_within, user=user)
+            yield from self._alert("distributed", event, events, self._rules.wide_quiet, user=user)
 
     def _success(self, event: Event) -> Iterator[Decision]:
         """It clears this user's own failures, and nobody else's; after many it is an alarm."""
@@ -238,20 +226,8 @@ class Evaluator:
         if objection is not None:
             yield from self._alert(f"not_blocked_{objection}", event, events, self._rules.block)
             return
-        since, until = events[0].at, event.at + self._rules.block
-        self._stand(Span("block", address, since, event.at, until))
-        yield Decision(
-            "block",
-            why,
-            address,
-            event.user,
-            address,
-            since,
-            event.at,
-            until,
-            len(events),
-            events,
-        )
+        until = event.at + self._rules.block
+        yield self._decided("block", why, address, event, events, until)
 
     def _alert(
         self,
@@ -267,21 +243,35 @@ class Evaluator:
         subject = event.address if user is None else user
         if self._is_old(event) or self._stands(why, subject, event.at):
             return
-        since, until = min(each.at for each in events), event.at + quiet
-        self._stand(Span(why, subject, since, event.at, until))
-        address = event.address if user is None or why == "success_after_failures" else None
-        yield Decision(
-            "alert",
+        decided = self._decided("alert", why, subject, event, events, event.at + quiet)
+        is_from_many = user is not None and why != "success_after_failures"
+        address = None if is_from_many else event.address
+        yield replace(decided, address=address, users=users)
+
+    def _decided(
+        self,
+        kind: str,
+        why: str,
+        subject: str,
+        event: Event,
+        events: tuple[Event, ...],
+        until: datetime,
+    ) -> Decision:
+        """From now on it stands, and nothing is decided twice."""
+        since = min(each.at for each in events)
+        other = event.address if kind == "lock" else None
+        self._stand(Span(why if kind == "alert" else kind, subject, since, event.at, until, other))
+        return Decision(
+            kind,
             why,
             subject,
             event.user,
-            address,
+            event.address,
             since,
             event.at,
             until,
             len(events),
             events,
-            users,
         )
 
     def _of(self, user: str | None) -> _User:

@@ -36,7 +36,10 @@ _SENTENCES = {
     ("alert", "success_after_failures"): (
         "LOGIN AFTER FAILURES: {user} logged in from {address} after {tries}."
     ),
-    ("alert", "distributed"): "{user} is tried from {count} addresses, the latest {address}.",
+    ("alert", "distributed"): (
+        "{user} is tried from {count} addresses, the latest {address}: not locked, but watched "
+        "until {until}."
+    ),
     ("alert", "break_glass"): (
         "{user} is an account for emergencies and was not locked: {tries} from {address}."
     ),

@@ -37,6 +37,9 @@ class PosSync:
         for _ in declared(ctx, cast(PosOptions, policy.options)):
             return
 
+    def questions(self, ctx: CheckContext, policy: Policy) -> Iterator[str]:  # noqa: ARG002 - it has none
+        return iter(())
+
     def plan(self, ctx: TaskContext, policy: Policy) -> Iterator[Item]:
         options = cast(PosOptions, policy.options)
         stores = list(declared(ctx, options))

@@ -22,6 +22,8 @@ USERS: list[dict[str, Any]] = [
     {"_id": "locked still", "isLocked": True, "lockedUntil": old(-HOUR)},
     {"_id": "locked by a person", "isLocked": True, "lockedAt": old(9)},
     {"_id": "locked with an odd date", "isLocked": True, "lockedUntil": "yesterday"},
+    {"_id": "asked for more", "stepUpUntil": old(HOUR)},
+    {"_id": "asked for more still", "stepUpUntil": old(-HOUR)},
     {"_id": "free", "isLocked": False, "lockedUntil": old(9)},
 ]
 BLOCKS: list[dict[str, Any]] = [
@@ -37,7 +39,7 @@ def arrange(scenario: Scenario) -> None:
     scenario.shop.ipblacklists.insert_many(BLOCKS)
 
 
-UPSETS = {"lockout-release": Upset(arrange, 4, ("users", "ipblacklists"))}
+UPSETS = {"lockout-release": Upset(arrange, 5, ("users", "ipblacklists"))}
 
 
 def locked(scenario: Scenario) -> set[str]:
@@ -51,6 +53,8 @@ def test_what_ran_out_is_free_and_a_persons_lock_stays(scenario: Scenario) -> No
     assert before - locked(scenario) == OVER
     freed = scenario.shop.users.find_one({"_id": "over"})
     assert freed == {"_id": "over", "isLocked": False}
+    asked = scenario.shop.users.distinct("_id", {"stepUpUntil": {"$exists": True}})
+    assert asked == ["asked for more still"]
     assert set(scenario.shop.ipblacklists.distinct("_id")) == {2, 3}
 
 
@@ -62,7 +66,7 @@ def test_a_lock_that_was_renewed_after_the_plan_stays(scenario: Scenario) -> Non
     run = scenario.apply(plan)
     assert "over" in locked(scenario)
     (first, *_) = scenario.chunks(run.id)
-    assert (first.changed, first.changed_since) == (3, 1)
+    assert (first.changed, first.changed_since) == (4, 1)
 
 
 def test_what_is_not_over_at_the_plan_is_left_to_the_next_run(scenario: Scenario) -> None:

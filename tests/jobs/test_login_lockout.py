@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bson import ObjectId
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 import policies
 from jobs.base import Record
-from jobs.login_lockout import following
+from jobs.login_lockout import acting, following
+from jobs.login_lockout.deciding import LoginLockout
+from jobs.login_lockout.options import LockoutOptions
 from jobs.login_lockout.tables import LockoutDecision
 from policies.models import Policy
 from tests.jobs.upset import Upset
@@ -21,7 +23,7 @@ from worker import braking
 from worker.registry import Policies
 from worker.tables import Notice, Run
 from worker.targets.mongo_documents import MongoGuardedDocuments
-from worker.tasks.context import Performing
+from worker.tasks.context import Looking, Performing
 
 POLICY = Policies.load([Path(policies.__path__[0])]).get("login-lockout").policy
 ANN, BOB = ObjectId(), ObjectId()
@@ -240,6 +242,77 @@ def test_what_says_nothing_certain_is_counted_as_of_the_latest_look(shop: Scenar
 def set_aside(scenario: Scenario) -> dict[str, int]:
     with scenario.engine.database.transaction() as session:
         return following.set_aside(session, POLICY.name)
+
+
+def wide(scenario: Scenario, minutes: float = 1) -> None:
+    """Ten addresses, each with one failure of Ann's."""
+    tries = [failure(minutes, address=f"198.51.100.{n}") for n in range(10)]
+    scenario.shop.loginevents.insert_many(tries)
+
+
+def test_a_user_tried_from_many_addresses_is_asked_for_more_and_not_locked(shop: Scenario) -> None:
+    wide(shop)
+    run(shop)
+    ann = shop.shop.users.find_one({"_id": ANN}) or {}
+    assert (ann["isLocked"], ann["stepUpUntil"]) == (False, NOW + 59 * MINUTE)
+    assert [each.why for each in decisions(shop)] == ["distributed"]
+    wide(shop, 0.5)
+    assert run(shop).planned == 0
+
+
+def test_a_later_moment_stays_and_a_worker_that_died_before_it_wrote_is_made_good(
+    shop: Scenario,
+) -> None:
+    wide(shop)
+    later = NOW + timedelta(days=1)
+    shop.shop.users.update_one({"_id": ANN}, {"$set": {"stepUpUntil": later}})
+    context = Performing(shop.engine, "login_lockout", NOW)
+    (alert,) = LoginLockout().plan(context, POLICY)
+    assert acting.perform(context, POLICY, alert).changed == 1
+    assert (shop.shop.users.find_one({"_id": ANN}) or {})["stepUpUntil"] == later
+    with shop.engine.database.transaction() as session:
+        session.execute(update(LockoutDecision).values(confirmed_at=None))
+    shop.shop.users.update_one({"_id": ANN}, {"$unset": {"stepUpUntil": ""}})
+    assert acting.perform(context, POLICY, alert).changed == 1
+    assert (shop.shop.users.find_one({"_id": ANN}) or {})["stepUpUntil"] == NOW + 59 * MINUTE
+    assert acting.perform(context, POLICY, alert).changed_since == 1
+
+
+def test_a_policy_may_say_that_an_alert_is_all(shop: Scenario) -> None:
+    wide(shop)
+    run(shop, with_options(distributed={"step_up": "0m"}))
+    assert [each.why for each in decisions(shop)] == ["distributed"]
+    assert "stepUpUntil" not in (shop.shop.users.find_one({"_id": ANN}) or {})
+
+
+def test_the_shipped_policy_reads_the_log_if_there_is_one_and_says_so_if_not(
+    shop: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = cast(LockoutOptions, POLICY.options)
+    assert run(shop).planned == 0
+    assert following.absent(options) == ["logs/security-*.log"]
+    (tmp_path / "logs").mkdir()
+    lines = [f"{NOW - n * MINUTE:%Y-%m-%d %H:%M:%S} WARN failed_login {ADDRESS}" for n in range(5)]
+    (tmp_path / "logs" / "security-2026-11-22.log").write_text("\n".join(reversed(lines)) + "\n")
+    assert following.absent(options) == []
+    run(shop)
+    assert (locked(shop), blocked(shop)) == (set(), {ADDRESS})
+
+
+def test_an_address_that_many_users_share_is_asked_about_until_somebody_vouches(
+    shop: Scenario,
+) -> None:
+    crowd = [{**failure(n, f"user{n}"), "outcome": "success"} for n in range(20)]
+    few = [{**failure(n, f"user{n}", "198.51.100.9"), "outcome": "success"} for n in range(19)]
+    same = [{**failure(n, "Ann", "198.51.100.8"), "outcome": "success"} for n in range(30)]
+    home = [{**failure(n, f"user{n}", "10.0.0.5"), "outcome": "success"} for n in range(30)]
+    shop.shop.loginevents.insert_many([*crowd, *few, *same, *home])
+    context = Looking(shop.engine, "login_lockout", NOW)
+    (question,) = LoginLockout().questions(context, POLICY)
+    assert question.startswith(f"20 users logged in from {ADDRESS} within 7d: is it a proxy")
+    vouched = with_options(never_block=[ADDRESS])
+    assert list(LoginLockout().questions(context, vouched)) == []
 
 
 class Undoing(MongoGuardedDocuments):

@@ -307,6 +307,17 @@ def test_a_collection_that_does_not_exist_fails_its_policy(
     assert "collection oauthstates does not exist" in says
 
 
+def test_an_address_that_many_users_share_is_a_question(
+    settings: Settings, mongo_database: Records[dict[str, Any]]
+) -> None:
+    at = datetime.now(UTC) - timedelta(hours=1)
+    event = {"ipAddress": "203.0.113.7", "outcome": "success", "timestamp": at}
+    mongo_database["loginevents"].insert_many([{**event, "userId": f"u{n}"} for n in range(20)])
+    status, says = only(settings, "policy:login-lockout")
+    assert status == "warning"
+    assert "20 users logged in from 203.0.113.7 within 7d: is it a proxy" in says
+
+
 def test_a_user_who_may_not_write_is_found_without_writing(
     settings: Settings, mongo_read_url: str, mongo_database: Records[dict[str, Any]]
 ) -> None:

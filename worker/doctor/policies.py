@@ -9,7 +9,7 @@ import pymongo
 
 from policies.errors import PolicyError
 from policies.models import Policy, RecordOptions
-from worker.doctor.check import CONNECT_SECONDS, Check, Site, Verdict, ok
+from worker.doctor.check import CONNECT_SECONDS, Check, Site, Verdict, listed, ok, warning
 from worker.registry import Policies, is_task, job_of, task_of
 from worker.settings import variable
 from worker.targets.kinds import KINDS, TENDED, is_served, kind_of, kinds_of
@@ -66,13 +66,17 @@ def _served(policy: Policy, site: Site) -> Verdict:
 
 
 def _ready(policy: Policy, site: Site) -> Verdict:
-    """Whether what a task's policy names is there, by the job's own judgement."""
+    """Whether what a task's policy names is there, and what its job asks people."""
     with ExitStack() as opened, pymongo.timeout(CONNECT_SECONDS):
         targets = {
             kind: opened.enter_context(closing(KINDS[kind].open(site.settings)))
             for kind in kinds_of(policy)
         }
-        task_of(policy).check(Checking(targets, site.clock()), policy)
+        job, context = task_of(policy), Checking(targets, site.clock())
+        job.check(context, policy)
+        questions = list(job.questions(context, policy))
+    if questions:
+        return warning(listed(questions))
     return ok("What this policy names is there.")
 
 

@@ -33,12 +33,16 @@ class MongoDocuments:
             found = self._database[collection].find(
                 where,
                 list(fields),
-                sort=None if order is None else [(order, 1)],
+                sort=None if order is None else [_direction(order)],
                 limit=limit,
                 batch_size=PAGE,
                 max_time_ms=SECONDS * 1000,
             )
             yield from found
+
+
+def _direction(order: str) -> tuple[str, int]:
+    return (order[1:], pymongo.DESCENDING) if order.startswith("-") else (order, pymongo.ASCENDING)
 
 
 class MongoGuardedDocuments(MongoDocuments):

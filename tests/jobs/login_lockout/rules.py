@@ -20,6 +20,7 @@ RULES = Rules(
     spray_within=10 * MINUTE,
     wide_addresses=NEVER,
     wide_within=10 * MINUTE,
+    wide_quiet=60 * MINUTE,
     victims=NEVER,
     victims_within=60 * MINUTE,
     break_glass=frozenset(),

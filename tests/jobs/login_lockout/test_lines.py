@@ -1,12 +1,16 @@
 """Lines of logs: what they tell, and that nobody's name passes for an address."""
 
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
 
 import pytest
 
+import policies
 from jobs.login_lockout.events import Event
 from jobs.login_lockout.lines import IGNORED, Parse, parser
-from jobs.login_lockout.options import FileSource
+from jobs.login_lockout.options import FileSource, LockoutOptions
+from worker.registry import Policies
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 AT = r"(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)"
@@ -20,6 +24,14 @@ SECURITY = FileSource(
 )
 SSHD = FileSource(files="auth.log", format="sshd", timezone="Europe/Berlin")
 JSON = FileSource(files="events.jsonl", format="json")
+(SHIPPED,) = (
+    source
+    for source in cast(
+        LockoutOptions,
+        Policies.load([Path(policies.__path__[0])]).get("login-lockout").policy.options,
+    ).sources
+    if isinstance(source, FileSource)
+)
 HEAD = "Nov 22 08:59:01 web sshd[77]: "
 
 
@@ -66,6 +78,31 @@ def test_a_line_that_fits_no_pattern_from_end_to_end_is_unreadable(line: str) ->
 @pytest.mark.parametrize("address", ["203.0.113.07", "203.0.113.7:22", "203.0.113", "::1::2", "x"])
 def test_what_is_no_address_is_set_aside(address: str) -> None:
     assert of(SECURITY)(f"2026-11-22 08:59:01 WARN failed_login {address}") == "address"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-11-22 07:59:01 WARN failed_login 203.0.113.7",
+        "[2026-11-22 07:59:01.250] WARN: failed_login 203.0.113.7",
+        "2026-11-22 07:59:01 failed_login from 203.0.113.7",
+        "2026-11-22T07:59:01Z web auth failed_login 203.0.113.7",
+        "2026-11-22T08:59:01+01:00 WARN failed_login ip: 203.0.113.7",
+    ],
+)
+def test_the_shipped_policy_reads_the_fifth_field_however_a_line_begins(line: str) -> None:
+    assert line.split()[4] == "203.0.113.7"
+    assert told(of(SHIPPED), line) == (None, "203.0.113.7", True, 1)
+
+
+def test_the_shipped_policy_lets_no_name_choose_the_victim() -> None:
+    parse = of(SHIPPED)
+    named = "2026-11-22 07:59:01 WARN failed_login 203.0.113.7 {}"
+    assert told(parse, named.format("user=bob")) == ("bob", "203.0.113.7", True, 1)
+    assert parse(named.format("bob 10.9.9.9")) == "ambiguous"
+    before = "2026-11-22 07:59:01 failed_login {} 203.0.113.7"
+    assert told(parse, before.format("bob")) == (None, "203.0.113.7", True, 1)
+    assert parse(before.format("bob 10.9.9.9")) == "unreadable"
 
 
 def test_other_lines_are_ignored_and_impossible_times_are_set_aside() -> None:

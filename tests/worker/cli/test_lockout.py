@@ -73,6 +73,24 @@ def test_a_release_names_what_still_blocks_and_survives_the_old_events(shop: Ten
     assert shop.json("lockout", "list")["decisions"] == []
 
 
+def test_a_release_ends_what_is_asked_of_a_user_beside_the_password(shop: Tend) -> None:
+    shop.shop.loginevents.insert_many([failure(9, address=f"198.51.100.{n}") for n in range(10)])
+    run(shop)
+    assert "stepUpUntil" in user(shop)
+    explained = shop.json("lockout", "explain", str(ANN))
+    assert explained["in_target"]["stepUpUntil"] is not None
+    assert shop.json("lockout", "release", str(ANN), *WHY)["step_up_ended"] is True
+    assert "stepUpUntil" not in user(shop)
+
+
+def test_a_log_that_is_not_there_is_said_where_decisions_are_listed(
+    shop: Tend, tmp_path: Path
+) -> None:
+    shop.patch.chdir(tmp_path)
+    assert shop.json("lockout", "list")["no_such_log"] == {"login-lockout": ["logs/security-*.log"]}
+    assert "no file is named logs/security-*.log here" in shop("lockout", "list").err
+
+
 def test_an_address_is_released_by_itself(shop: Tend) -> None:
     run(shop)
     assert shop.json("lockout", "release", ADDRESS, *WHY)["released"] == [2]
