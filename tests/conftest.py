@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import redis
+import structlog
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -18,6 +19,15 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - the folders made in it have names nobo
 if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 8 * 1024**3:
     # Tests kill processes, never the power: what they write need not reach a disk.
     tempfile.tempdir = str(MEMORY)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_tracebacks() -> None:
+    """Until a process configures its logs, structlog draws each error in frames, for seconds."""
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import os
 import socket
 
 from policies.subjects import load_subjects
-from worker import identity, migrate
+from worker import identity, revisions
 from worker.archive import ArchiveStore
 from worker.database import Database
 from worker.engine import Engine
@@ -19,7 +19,7 @@ def open_database(settings: Settings) -> Database:
     """The control database, refused unless it is migrated to exactly this code."""
     database = Database(settings.need("database_url"), settings.revision)
     try:
-        migrate.require_current(database)
+        revisions.require_current(database)
     except BaseException:
         database.close()
         raise

@@ -5,10 +5,11 @@ from pathlib import Path
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 import migrations
-from worker import migrate
+from worker import migrate, revisions
 from worker.database import Database
 from worker.tables import Table
 
@@ -70,6 +71,17 @@ def test_revisions_do_not_depend_on_the_application() -> None:
     revisions = list((Path(migrations.__file__).parent / "versions").glob("v*.py"))
     assert revisions
     assert [file.name for file in revisions if "worker" in file.read_text()] == []
+
+
+def test_the_names_of_the_revisions_say_what_alembic_reads_in_them(sqlite_url: str) -> None:
+    """A process that starts knows the revisions by these names alone."""
+    database = Database(sqlite_url)
+    with database.transaction() as session:
+        script = ScriptDirectory.from_config(migrate.config(session.connection()))
+    read = [revision.revision for revision in script.walk_revisions()][::-1]
+    assert revisions.known() == read
+    assert script.get_heads() == [read[-1]]
+    database.close()
 
 
 def described(database: Database) -> dict[str, object]:

@@ -39,12 +39,13 @@ def as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     hooks = sys.excepthook, threading.excepthook
+    configuration = structlog.get_config()
     root.handlers[:] = []  # configure() closes what it finds, and these belong to pytest
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
     sys.excepthook, threading.excepthook = hooks
-    structlog.reset_defaults()
+    structlog.configure(**configuration)
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-import migrations
-from worker import migrate
+from worker import migrate, revisions
 from worker.database import Database
 from worker.errors import DatabaseNotMigrated
+from worker.revisions import FOLDER
 
 SECOND_REVISION = '''"""one more table"""
 
@@ -38,14 +38,14 @@ def empty(database_url: str) -> Iterator[Database]:
 def newer_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The revisions of a later release: those of today and one more."""
     later = tmp_path / "later"
-    shutil.copytree(Path(migrations.__file__).parent, later)
+    shutil.copytree(FOLDER, later)
     (later / "versions" / "v0002_one_more_table.py").write_text(SECOND_REVISION)
-    monkeypatch.setattr(migrate, "LOCATION", str(later))
+    monkeypatch.setattr(revisions, "FOLDER", later)
 
 
 def test_a_migrated_database_is_accepted(empty: Database) -> None:
     assert migrate.upgrade(empty) == ["0001 control database"]
-    migrate.require_current(empty)
+    revisions.require_current(empty)
 
 
 def test_migrating_twice_applies_nothing_the_second_time(empty: Database) -> None:
@@ -55,22 +55,22 @@ def test_migrating_twice_applies_nothing_the_second_time(empty: Database) -> Non
 
 def test_an_empty_database_is_refused_with_what_to_do(empty: Database) -> None:
     with pytest.raises(DatabaseNotMigrated, match=r"is empty; run `tend migrate`\.$"):
-        migrate.require_current(empty)
+        revisions.require_current(empty)
 
 
 def test_asking_whether_a_sqlite_file_is_current_does_not_create_it(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     with pytest.raises(DatabaseNotMigrated):
-        migrate.require_current(database)
+        revisions.require_current(database)
     assert not Path(str(database.engine.url.database)).exists()
 
 
 def test_the_folder_of_a_sqlite_file_is_made(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/not/there/yet/control.sqlite")
     with pytest.raises(DatabaseNotMigrated, match="is empty"):
-        migrate.require_current(database)
+        revisions.require_current(database)
     migrate.upgrade(database)
-    migrate.require_current(database)
+    revisions.require_current(database)
     database.close()
 
 
@@ -79,12 +79,12 @@ def test_a_newer_release_applies_only_what_is_missing(
     empty: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as today:
-        today.setattr(migrate, "LOCATION", "migrations:")
+        today.setattr(revisions, "FOLDER", FOLDER)
         migrate.upgrade(empty)
     with pytest.raises(DatabaseNotMigrated, match="is at revision 0001 and this code needs 0002"):
-        migrate.require_current(empty)
+        revisions.require_current(empty)
     assert migrate.upgrade(empty) == ["0002 one more table"]
-    migrate.require_current(empty)
+    revisions.require_current(empty)
 
 
 @pytest.mark.usefixtures("newer_code")
@@ -92,9 +92,9 @@ def test_a_database_newer_than_the_code_is_refused_and_left_alone(
     empty: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate.upgrade(empty)
-    monkeypatch.setattr(migrate, "LOCATION", "migrations:")
+    monkeypatch.setattr(revisions, "FOLDER", FOLDER)
     with pytest.raises(DatabaseNotMigrated, match="revision 0002, which this code does not know"):
-        migrate.require_current(empty)
+        revisions.require_current(empty)
     with pytest.raises(DatabaseNotMigrated, match="revision 0002, which this code does not know"):
         migrate.upgrade(empty)
     with empty.transaction() as session:
@@ -104,7 +104,7 @@ def test_a_database_newer_than_the_code_is_refused_and_left_alone(
 def test_a_refusal_does_not_tell_the_password(postgres_url: str) -> None:
     database = Database(postgres_url)
     with pytest.raises(DatabaseNotMigrated) as refused:
-        migrate.require_current(database)
+        revisions.require_current(database)
     assert str(database.engine.url.password) not in str(refused.value)
     database.close()
 

@@ -51,10 +51,10 @@ _OWN = {
     "audit": Command("audit:app", "List, verify, export and prove what was done."),
     "token": Command("token:app", "Create, list or revoke the tokens that prove who is who."),
     "user": Command("user:app", "Create, list or disable the users of the console."),
-    "migrate": Command("processes:migrate", "Bring the control database to this version."),
+    "migrate": Command("migrate:migrate", "Bring the control database to this version."),
     "doctor": Command("doctor:doctor", "Check every connection, index, clock and heartbeat."),
-    "scheduler": Command("processes:scheduler", "Run the process that fires the policies."),
-    "worker": Command("processes:worker", "Run the processes that do the work."),
+    "scheduler": Command("scheduler:scheduler", "Run the process that fires the policies."),
+    "worker": Command("worker:worker", "Run the processes that do the work."),
     "console": Command("console:console", "Run the process that answers over HTTP."),
 }
 COMMANDS = _OWN | {

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from worker import bootstrap, migrate
+from worker import bootstrap, revisions
 from worker.audit import keeping
 from worker.console.readiness import Readiness
 from worker.database import Database
@@ -33,7 +33,7 @@ class Installation:
     def must_be_current(self) -> None:
         """Raise `DatabaseNotMigrated` unless this code may use the control database."""
         if not self._is_current:
-            migrate.require_current(self.database)
+            revisions.require_current(self.database)
             self._is_current = True
 
     def engine(self, actor: Actor) -> Engine:

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from policies.errors import TendError
-from worker import database, migrate
+from worker import database, revisions
 from worker.database import Database
 from worker.heartbeat import last_seen
 from worker.logs import safe_text
@@ -70,7 +70,7 @@ class Readiness:
 def examine(db: Database) -> Report:
     """Ask the control database about itself and about the signs of life it holds."""
     try:
-        migrate.require_current(db)
+        revisions.require_current(db)
         with db.transaction() as session:
             moment = database.now(session)
             alive = {kind: _alive(session, kind, moment) for kind in KINDS}

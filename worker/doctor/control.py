@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from worker import database, migrate
+from worker import database, revisions
 from worker.database import Database
 from worker.doctor.check import Check, Site, Verdict, compare_clocks, failed, ok, warning
 from worker.heartbeat import last_seen
@@ -18,7 +18,7 @@ _NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 def opened(site: Site) -> Iterator[Database]:
     """The control database, migrated to this code; raises what is wrong with it."""
     with closing(Database(site.settings.need("database_url"))) as control:
-        migrate.require_current(control)
+        revisions.require_current(control)
         yield control
 
 

@@ -90,12 +90,13 @@ def logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     hooks = sys.excepthook, threading.excepthook
+    configuration = structlog.get_config()
     root.handlers[:] = []  # a command closes what it finds, and these belong to pytest
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
     sys.excepthook, threading.excepthook = hooks
-    structlog.reset_defaults()
+    structlog.configure(**configuration)
 
 
 @pytest.fixture

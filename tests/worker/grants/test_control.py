@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, delete, make_url, select, text, update
 from sqlalchemy.exc import ProgrammingError
 
 from tests.worker.audit.keeping import SIGNER, ids, positions, sequence, write
-from worker import migrate
+from worker import migrate, revisions
 from worker.audit import verify
 from worker.database import Database
 from worker.grants import control
@@ -40,7 +40,7 @@ def working(postgres_url: str) -> Iterator[Database]:
 
 
 def test_the_role_is_enough_to_work_and_to_verify(working: Database) -> None:
-    migrate.require_current(working)
+    revisions.require_current(working)
     Heartbeat(working, "worker").beat()
     write(working, 300, "run_succeeded")
     assert sequence(working) is not None
