@@ -8,7 +8,7 @@ guarded by its own condition, doing it again changes nothing, and `undo` is `non
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
 
 from pymongo.client_session import ClientSession
@@ -118,6 +118,33 @@ class GuardedDocuments(Documents, Protocol):
         """Remove one document that still matches; whether there was one."""
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What a verification of the audit log found: how many entries there are, how much is off."""
+
+    entries: int
+    integrity: int
+    completeness: int
+
+    @property
+    def is_whole(self) -> bool:
+        return not self.integrity and not self.completeness
+
+
+class AuditLog(Protocol):
+    """Tend's own audit log, of which a plan may know how fresh its verification is."""
+
+    def verified_ago(self) -> timedelta | None:
+        """How long ago all of it was found in order; None if it never was."""
+
+
+class VerifiableLog(AuditLog, Protocol):
+    """The same, to be verified."""
+
+    def verify(self) -> Verdict:
+        """Read all of it and put the verdict on record; an alert says so if anything is off."""
+
+
 class CheckContext(Protocol):
     """What a check gets: targets to look at, and nothing that is Tend's own."""
 
@@ -146,12 +173,18 @@ class TaskContext(CheckContext, Protocol):
     def redis(self) -> "Redis":
         """Raises `SettingError` where no Redis is set."""
 
+    @property
+    def audit(self) -> AuditLog: ...
+
 
 class PerformContext(TaskContext, Protocol):
     """What performing gets beside it: guarded writes."""
 
     @property
     def documents(self) -> GuardedDocuments: ...
+
+    @property
+    def audit(self) -> VerifiableLog: ...
 
     def sql(self) -> AbstractContextManager[Connection]:
         """A transaction on the SQL target's primary, committed at its end."""

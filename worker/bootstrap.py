@@ -7,6 +7,7 @@ import socket
 from policies.subjects import load_subjects
 from worker import identity, revisions
 from worker.archive import ArchiveStore
+from worker.audit import anchors, keeping
 from worker.database import Database
 from worker.engine import Engine
 from worker.identity import Actor
@@ -45,4 +46,6 @@ def open_engine(
         worker=f"{socket.gethostname()}/{os.getpid()}",
         is_inline=inline,
         redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
+        signer=keeping.signer_of(settings),
+        anchors=anchors.from_settings(settings),
     )

@@ -12,6 +12,8 @@ from policies.selectors import Selector
 from policies.subjects import Subjects
 from worker import guards, own_data
 from worker.archive import ArchiveStore
+from worker.audit.anchors import Anchors
+from worker.audit.signing import Signer
 from worker.database import Database
 from worker.errors import ArchiveExpired, TargetMissing
 from worker.identity import Actor
@@ -47,6 +49,9 @@ class Engine:
     gauges: Gauges = field(default_factory=Gauges)
     redis_url: str | None = None
     """For job families that keep something there; the engine itself only rings through it."""
+    signer: Signer | None = None
+    """What knows the signatures of the audit log; None where no key is set."""
+    anchors: Anchors | None = None
     draining: threading.Event = field(default_factory=threading.Event)
     """Set when this process must stop: claims are given back after the batch that runs."""
 

@@ -39,6 +39,7 @@ from worker.targets.kinds import kinds_of
 OF_CONTROL = {
     *("control_database", "control_clock", "scheduler", "worker", "sql"),
     *("keys_of_runs", "archive_folders"),
+    *("audit_log", "audit_verification"),
 }
 OF_REDIS = {"redis", "redis_memory", "redis_database", "queue"}
 SHIPPED = {
@@ -50,7 +51,7 @@ OF_RECORDS = {f"policy:{name}" for name in ON_MONGO if not is_task(SHIPPED[name]
 """What their policies are after must be there; a task may come before what it waits for."""
 OF_WRITER = {"mongodb_user", "mongodb_indicators"}
 OF_MONGO = {"mongodb", "mongodb_clock", "mongodb_read_user", *OF_WRITER, *OF_POLICIES}
-EVERYTHING = {"policies", "archive", "keys"} | OF_CONTROL | OF_REDIS | OF_MONGO
+EVERYTHING = {"policies", "archive", "keys", "audit_anchors"} | OF_CONTROL | OF_REDIS | OF_MONGO
 PASSWORD = "hunter2"  # noqa: S105 - of a user that lives for one test
 INDEXES = {
     "auditlogs": ("timestamp",),
@@ -167,7 +168,7 @@ def test_with_no_settings_each_check_names_the_one_that_it_needs() -> None:
         "mongodb": "TEND_MONGO_URL",
         "sql": "TEND_SQL_URL",
     }
-    assert set(found) == {"policies", "keys", *needed}
+    assert set(found) == {"policies", "keys", "audit_anchors", *needed}
     for check, setting in needed.items():
         assert found[check][0] == "failed"
         assert f"{setting} is not set" in found[check][1]

@@ -63,7 +63,7 @@ def test_policies_are_found_by_name_and_in_order() -> None:
         ("text-date", "there is no policy 'text-date'; did you mean 'text-dates'?"),
         (
             "x",
-            "there is no policy 'x'; choose from: audit-log-retention, deleted-accounts, inactive-",
+            "there is no policy 'x'; choose from: audit-log-retention, audit-verification, ",
         ),
     ],
 )

@@ -6,7 +6,9 @@ so that a store that keeps what it has been given (object lock, WORM) fits.
 
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from worker.errors import AnchorError, LogAltered, SettingError
 from worker.settings import Settings
 
 _SUFFIX = ".note"
+_WHOLE_DAYS = 2
 
 
 class Anchors:
@@ -59,29 +62,62 @@ class Anchors:
         not answer.
         """
         name = self._newest_name()
-        if name is None:
-            return None
-        head = checkpoints.opened(self._read(name), signer)
-        if head is None or head.generation != int(name.split("/")[-3]):
-            raise LogAltered(
-                f"The newest anchor, {'/'.join(name.split('/')[-3:])}, was signed by no key of "
-                "TEND_AUDIT_KEYS for this environment: a key was swapped, or TEND_ANCHOR_URL "
-                "belongs to another installation."
-            )
-        return head
+        return None if name is None else self._opened(name, signer)
+
+    def kept(self, signer: Signer, at_least: int) -> Iterator[Head | LogAltered]:
+        """Checkpoints over at least so many entries, and the newest, each or why it is none.
+
+        Of the two newest days every one, of each day before and each log before the last: whoever
+        verifies every night meets each of them once, and one of every day for ever.
+        """
+        generations = self._listed(str(self._root))
+        for name in self._to_compare(generations[0], at_least) if generations else ():
+            yield self._tried(name, signer)
+        for generation in generations[1:]:
+            for name in islice(self._newest_first(generation), 1):
+                yield self._tried(name, signer)
 
     def generation(self) -> int:
         """The newest generation of the log that was anchored; 0 if there is none."""
         name = self._newest_name()
-        return 0 if name is None else int(name.split("/")[-3])
+        return 0 if name is None else _generation_of(name)
 
     def _newest_name(self) -> str | None:
-        """A folder may be empty for a moment, before its first note has its name."""
         for generation in self._listed(str(self._root)):
-            for day in self._listed(generation):
-                for note in self._listed(day):
-                    return note
+            for name in self._newest_first(generation):
+                return name
         return None
+
+    def _newest_first(self, generation: str) -> Iterator[str]:
+        """A folder may be empty for a moment, before its first note has its name."""
+        for day in self._listed(generation):
+            yield from self._listed(day)
+
+    def _to_compare(self, generation: str, at_least: int) -> Iterator[str]:
+        is_newest = True
+        for number, day in enumerate(self._listed(generation)):
+            notes = self._listed(day)
+            for name in notes if number < _WHOLE_DAYS else notes[:1]:
+                if _size_of(name) < at_least and not is_newest:
+                    return
+                is_newest = False
+                yield name
+
+    def _tried(self, name: str, signer: Signer) -> Head | LogAltered:
+        try:
+            return self._opened(name, signer)
+        except LogAltered as error:
+            return error
+
+    def _opened(self, name: str, signer: Signer) -> Head:
+        head = checkpoints.opened(self._read(name), signer)
+        if head is None or head.generation != _generation_of(name):
+            raise LogAltered(
+                f"The anchor {'/'.join(name.split('/')[-3:])} was signed by no key of "
+                "TEND_AUDIT_KEYS for this environment: a key was swapped, or TEND_ANCHOR_URL "
+                "belongs to another installation."
+            )
+        return head
 
     def _listed(self, folder: str) -> list[str]:
         """What lies in a folder, the newest first."""
@@ -92,7 +128,10 @@ class Anchors:
             return []
         except OSError as error:
             raise _unreadable() from error
-        names = [str(each).rstrip("/").rpartition("/")[2] for each in found]
+        paths = [str(each).rstrip("/") for each in found]
+        if paths == [folder.rstrip("/")]:
+            raise _unreadable()  # it is a file
+        names = [path.rpartition("/")[2] for path in paths]
         return [f"{folder}/{name}" for name in sorted(names, reverse=True) if name[:1].isdigit()]
 
     def _read(self, name: str) -> str:
@@ -101,6 +140,14 @@ class Anchors:
         except OSError as error:
             raise _unreadable() from error
         return content.decode(errors="replace")
+
+
+def _generation_of(name: str) -> int:
+    return int(name.split("/")[-3])
+
+
+def _size_of(name: str) -> int:
+    return int(name.rpartition("/")[2].partition("-")[0])
 
 
 def from_settings(settings: Settings) -> Anchors | None:

@@ -90,5 +90,6 @@ class Succeeded(Said):
     before: str = Field(alias="from")
     counts: Counts
     cascade: dict[str, int]
-    remaining: Remaining
+    remaining: Remaining | None
+    """None of a task, which asks no selector again."""
     digest: str

@@ -47,6 +47,8 @@ class Report:
     verified_from: int = 0
     """The position at which this verification began; what is before was verified earlier."""
     checkpoints: int = 0
+    anchors: int = 0
+    """Checkpoints outside the database that were compared."""
     waiting: int = 0
     """Entries that wait for their position."""
     exposed: int | None = None

@@ -49,9 +49,10 @@ class Keeper:
 
 def keeper(settings: Settings, database: Database) -> Keeper | None:
     """The keeper of a process; None without a key, then entries wait for one that has it."""
-    if not can_sign(settings):
+    signer = signer_of(settings)
+    if signer is None:
         return None
-    sequencer = Sequencer(database, Signer.from_settings(settings))
+    sequencer = Sequencer(database, signer)
     return Keeper(sequencer, anchors.from_settings(settings))
 
 
@@ -74,9 +75,10 @@ def keep_once(settings: Settings, database: Database) -> None:
         log.warning("audit log not kept", why=safe_text(error), exc_info=error)
 
 
-def can_sign(settings: Settings) -> bool:
-    """Whether there is a key, or one may be made."""
-    return settings.audit_keys is not None or settings.env == "development"
+def signer_of(settings: Settings) -> Signer | None:
+    """The installation's signer; None where no key is set and none may be made."""
+    can_sign = settings.audit_keys is not None or settings.env == "development"
+    return Signer.from_settings(settings) if can_sign else None
 
 
 def require_anchored(settings: Settings, database: Database) -> None:
@@ -84,10 +86,10 @@ def require_anchored(settings: Settings, database: Database) -> None:
 
     Whatever changes data asks this before it begins; without TEND_ANCHOR_URL nobody knows.
     """
-    store = anchors.from_settings(settings)
-    if store is None or not can_sign(settings):
+    store, signer = anchors.from_settings(settings), signer_of(settings)
+    if store is None or signer is None:
         return
-    anchored = store.newest(Signer.from_settings(settings))  # first: the log only grows
+    anchored = store.newest(signer)  # first: the log only grows
     if anchored is None:
         return
     with database.transaction() as session:

@@ -27,8 +27,9 @@ class Outside:
     """What the anchors say."""
 
     is_set: bool
-    newest: Head | None = None
-    doubt: str | None = None
+    heads: tuple[Head, ...] = ()
+    """The newest first."""
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,20 @@ class _Claim:
     """Of a log that was anchored anew since: what it says is only a note."""
 
 
-def look_outside(anchors: Anchors | None, signer: Signer | None) -> Outside:
-    """The newest anchor. Raises `AnchorError` if the store does not answer."""
+def look_outside(anchors: Anchors | None, signer: Signer | None, at_least: int = 0) -> Outside:
+    """The anchors over at least so many entries. Raises `AnchorError` if there is no answer.
+
+    All of them, for whoever has the key may have anchored what they made of the log: the newest
+    agrees with it, and those of before do not.
+    """
     if anchors is None or signer is None:
         return Outside(is_set=False)
-    try:
-        return Outside(is_set=True, newest=anchors.newest(signer))
-    except LogAltered as error:
-        return Outside(is_set=True, doubt=str(error))
+    found = list(anchors.kept(signer, at_least))
+    return Outside(
+        is_set=True,
+        heads=tuple(each for each in found if isinstance(each, Head)),
+        doubts=tuple(str(each) for each in found if isinstance(each, LogAltered)),
+    )
 
 
 def trusted_times(session: Session, signer: Signer | None) -> Times:
@@ -80,6 +87,7 @@ def check(
     generation = 0 if newest is None else checkpoints.generation(newest.origin)
     claims: list[_Claim] = []
     yield from _against_outside(report, outside, generation, claims)
+    yield from _anew(session, generation, pruned)
     before: Checkpoint | None = None
     for row in _stored(session, start.size):
         report.checkpoints += 1
@@ -97,23 +105,35 @@ def check(
 def _against_outside(
     report: Report, outside: Outside, generation: int, claims: list[_Claim]
 ) -> Iterator[Finding]:
-    newest = outside.newest
-    if outside.doubt is not None:
-        yield finding(outside.doubt)
-    elif newest is None:
+    yield from map(finding, outside.doubts)
+    report.anchors = len(outside.heads)
+    if not outside.heads:
         report.exposed = report.positions if outside.is_set else None
-    else:
-        report.exposed = max(0, report.positions - newest.size)
-        report.anchored_at = stamp(newest.at)
-        of = f"The checkpoint anchored at {stamp(newest.at)}"
-        claims.append(_Claim(newest.size, newest.root, of, newest.generation < generation))
-        if newest.generation > generation:
-            yield finding(
-                Lacking(
-                    f"The log was anchored anew as {newest.origin}, which the database does not "
-                    "know: it was restored from a backup of before."
-                )
+        return
+    newest = outside.heads[0]
+    report.exposed = max(0, report.positions - newest.size)
+    report.anchored_at = stamp(newest.at)
+    for head in outside.heads:
+        of = f"The checkpoint anchored at {stamp(head.at)}"
+        claims.append(_Claim(head.size, head.root, of, head.generation < generation))
+    if newest.generation > generation:
+        yield finding(
+            Lacking(
+                f"The log was anchored anew as {newest.origin}, which the database does not "
+                "know: it was restored from a backup of before."
             )
+        )
+
+
+def _anew(session: Session, generation: int, pruned: int) -> Iterator[Finding]:
+    """A log goes on under another name when an approver says so, and is not believed otherwise."""
+    if generation <= 1 or pruned:
+        return
+    said = select(Entry.body).where(Entry.action == "log_reanchored")
+    if not any(f'"generation":{generation},'.encode() in body for body in session.scalars(said)):
+        yield finding(
+            Lacking(f"The log goes on as generation {generation}, and no entry says why it does.")
+        )
 
 
 def _said(row: Checkpoint, signer: Signer | None) -> Head | None:

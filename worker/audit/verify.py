@@ -47,9 +47,12 @@ def verify(
     read is signed, and once `remember`ed, the next verification begins there.
     """
     snapshot = Snapshot(database)
-    outside = log_check.look_outside(anchors, signer)  # first: the log may only be longer than it
     report = Report()
     try:
+        with snapshot.transaction() as session:
+            at_least = 0 if full else _size_before(session, signer)
+        # First: the log may only be longer than it.
+        outside = log_check.look_outside(anchors, signer, at_least)
         with snapshot.transaction() as session:
             start = _start(session, signer, full=full)
             report.verified_from = start.known.size
@@ -92,11 +95,10 @@ def _findings(
 
 def _start(session: Session, signer: Signer | None, *, full: bool) -> Start:
     """The last verified point, if its signature and its root still hold."""
-    signed = select(Verification.note).where(Verification.note.is_not(None))
-    note = session.scalars(signed.order_by(Verification.id.desc()).limit(1)).first()
-    if full or signer is None or note is None:
+    last = _last_signed(session)
+    if full or signer is None or last is None:
         return Start(CompactRange())
-    head = checkpoints.opened(note, signer)
+    head = checkpoints.opened(str(last.note), signer)
     if head is None or not head.origin.endswith(_VERIFIED):
         doubt = "The last verification was signed by no key of TEND_AUDIT_KEYS, or altered."
         return Start(CompactRange(), (finding(doubt),))
@@ -108,6 +110,20 @@ def _start(session: Session, signer: Signer | None, *, full: bool) -> Start:
         return Start(known)
     doubt = f"The first {head.size:,} positions are no longer those that were verified."
     return Start(CompactRange(), (finding(doubt),))
+
+
+def _last_signed(session: Session) -> Verification | None:
+    signed = select(Verification).where(Verification.note.is_not(None))
+    return session.scalars(signed.order_by(Verification.id.desc()).limit(1)).first()
+
+
+def _size_before(session: Session, signer: Signer | None) -> int:
+    """Up to where the anchors were compared before."""
+    last = _last_signed(session)
+    if last is None or signer is None:
+        return 0
+    head = checkpoints.opened(str(last.note), signer)
+    return 0 if head is None else head.size
 
 
 def _head(session: Session, size: int) -> Head | None:

@@ -74,7 +74,7 @@ def verify(
 ) -> None:
     """Recompute the log, and hold it against its signatures and the runs; 1 if anything is off."""
     settings = context.load_settings()
-    signer = Signer.from_settings(settings) if keeping.can_sign(settings) else None
+    signer = keeping.signer_of(settings)
     with context.control(settings) as database:
         report = verifying.verify(database, signer, anchors.from_settings(settings), full=full)
         verifying.remember(database, report)

@@ -6,7 +6,7 @@ from functools import partial
 from worker import bootstrap, logs, queue, reconciler, sentry
 from worker import scheduler as scheduling
 from worker.alerts.telling import Place, tell
-from worker.audit import keeping, nightly
+from worker.audit import keeping
 from worker.chores import Chore
 from worker.cli import context, options
 from worker.keys import Keyring
@@ -41,7 +41,6 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
             reconcile=partial(reconciler.reconcile, database),
             chores=[
                 *keeping.chores(settings, database),
-                *nightly.chores(settings, database),
                 notifying,
                 telling_alerts,
             ],

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from policies.errors import TendError
-from worker.doctor import control, doorbell, policies, storage, targets
+from worker.doctor import control, doorbell, log, policies, storage, targets
 from worker.doctor.check import Check, Site, Status, Verdict, failed
 from worker.logs import safe_text
 
@@ -28,6 +28,7 @@ def examine(site: Site, seconds: float = SECONDS) -> list[Finding]:
         *policies.CHECKS,
         *control.CHECKS,
         *storage.CHECKS,
+        *log.CHECKS,
         *doorbell.CHECKS,
         *targets.checks(site),
         *policies.of_each_policy(site),

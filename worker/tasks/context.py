@@ -13,7 +13,16 @@ from redis import Redis
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from jobs.task import Alert, Documents, GuardedDocuments, Notice, State, Vault
+from jobs.task import (
+    Alert,
+    AuditLog,
+    Documents,
+    GuardedDocuments,
+    Notice,
+    State,
+    Vault,
+    VerifiableLog,
+)
 from worker.alerts import alerts
 from worker.audit import entries
 from worker.database import Database
@@ -27,6 +36,7 @@ from worker.targets.base import Target
 from worker.targets.kinds import KINDS
 from worker.targets.mongo import MongoTarget
 from worker.targets.sql import SqlTarget
+from worker.tasks.auditing import OwnLog
 from worker.vault import open_vault
 
 TRANSACTION_SECONDS = 60
@@ -105,6 +115,10 @@ class Looking(Checking):
             raise SettingError(not_set("redis_url"))
         return Redis.from_url(self._engine.redis_url, socket_timeout=5)
 
+    @property
+    def audit(self) -> AuditLog:
+        return OwnLog(self._engine)
+
 
 class Performing(Looking):
     """For performing: the same on the primary, with guarded writes."""
@@ -112,6 +126,10 @@ class Performing(Looking):
     @property
     def documents(self) -> GuardedDocuments:
         return self._mongo.guarded_documents()
+
+    @property
+    def audit(self) -> VerifiableLog:
+        return OwnLog(self._engine)
 
     @contextmanager
     def sql(self) -> Iterator[Connection]:

@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from tests.worker.audit import attacks
 from tests.worker.audit.attacks import ANCHORED, ENTRIES, MALLORY, Named
 from tests.worker.audit.history import PERSON
 from tests.worker.audit.keeping import KEY, SIGNER, ids, sequence, write
-from worker.audit import checkpoints, keeping, reanchoring, verify
+from worker.audit import checkpoints, keeping, reanchoring, sequencer, verify
 from worker.audit.anchors import Anchors
+from worker.audit.checkpoints import Head
 from worker.audit.findings import Report
 from worker.audit.keeping import Keeper
 from worker.audit.sequencer import Sequencer
@@ -146,9 +148,63 @@ def test_a_rewrite_that_agrees_with_itself_is_found_by_its_signatures(site: Site
 def test_whoever_has_the_key_too_is_found_by_the_anchor(site: Site) -> None:
     with site.open() as database, database.transaction() as session:
         attacks.rewrite(session, 5, SIGNER)
+    first, last = site.verified().findings
+    assert first.says.startswith("The checkpoint anchored at")
+    assert "is not over the first 100 entries as they are" in first.says
+    assert "is not over the first 280 entries as they are" in last.says
+
+
+def test_whoever_anchors_a_rewritten_log_with_the_key_is_found_by_an_older_anchor(
+    site: Site,
+) -> None:
+    with site.open() as database:
+        with database.transaction() as session:
+            attacks.rewrite(session, 5, SIGNER)
+        write(database, 5, "run_succeeded")
+        made = sequence(database)
+        assert made is not None
+        site.anchors.write(checkpoints.head_of(made), made.note)
+    site.begin()
+    for full in (False, True):
+        report = site.verified(full=full)
+        assert [finding.says[-39:] for finding in report.findings] == [
+            "over the first 100 entries as they are.",
+            "over the first 280 entries as they are.",
+        ]
+        assert report.anchors == 3
+
+
+def test_a_new_generation_that_nobody_asked_for_is_found(site: Site) -> None:
+    with site.open() as database, database.transaction() as session:
+        attacks.rewrite(session, 5, SIGNER)
+        made = sequencer.begin_anew(session, SIGNER, 2)
+        site.anchors.write(checkpoints.head_of(made), made.note)
+    site.begin()
     (found,) = site.verified().findings
-    assert found.says.startswith("The checkpoint anchored at")
-    assert "is not over the first 280 entries as they are" in found.says
+    assert "goes on as generation 2, and no entry says why" in found.says
+
+
+def test_every_anchor_of_two_days_is_compared_and_of_each_day_before_the_last(
+    tmp_path: Path,
+) -> None:
+    anchors = Anchors(str(tmp_path / "days"))
+    begin = datetime(2026, 3, 1, 23, tzinfo=UTC)
+    for hours in range(72):
+        head = Head("tend/test/1", hours, bytes(32), begin + timedelta(hours=hours))
+        anchors.write(head, SIGNER.sign(head.text, head.origin))
+
+    def sizes(at_least: int) -> list[int]:
+        kept = anchors.kept(SIGNER, at_least)
+        return [each.size for each in kept if isinstance(each, Head)]
+
+    assert sizes(0) == [*range(71, 24, -1), 24, 0]
+    assert sizes(60) == [*range(71, 59, -1)]
+    assert sizes(71) == sizes(10_000) == [71]
+    older = Head("tend/test/2", 5, bytes(32), begin)
+    anchors.write(older, SIGNER.sign(older.text, older.origin))
+    assert sizes(0) == [5, 71]
+    (tmp_path / "days" / "000001" / "2026-03-04" / f"{71:015}-220000000000.note").write_text("x")
+    assert [type(each) for each in anchors.kept(SIGNER, 0)] == [Head, LogAltered]
 
 
 def test_an_anchor_of_another_key_stops_who_begins_and_is_found(site: Site) -> None:

@@ -41,7 +41,11 @@ def test_a_brake_is_shown_with_who_and_why_until_it_is_released(tend: Tend) -> N
     (brake,) = shown["brakes"]
     assert (brake["policy"], brake["everything"]) == (None, False)
     assert "sales-retention" in shown["policies"]["stopped"]
-    assert shown["policies"]["goes_on"] == ["lockout-release", "login-lockout"]
+    assert shown["policies"]["goes_on"] == [
+        "audit-verification",
+        "lockout-release",
+        "login-lockout",
+    ]
     released = tend.json("brake", "release", "--reason", "CASE-1: mended")
     assert released["brakes"] == []
     assert released["policies"]["stopped"] == []
