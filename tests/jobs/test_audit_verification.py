@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 import policies
@@ -14,10 +14,12 @@ from tests.jobs.upset import Upset
 from tests.worker.audit.keeping import SIGNER, sequence, write
 from tests.worker.scenario import Scenario
 from worker import database as control_database
+from worker.alerts.answering import listed
 from worker.audit.anchors import Anchors
+from worker.audit.verify import remember, verify
 from worker.errors import AnchorError
 from worker.registry import Policies
-from worker.tables import Entry, Verification
+from worker.tables import Alert, Entry, Verification
 
 pytestmark = pytest.mark.sqlite_control
 
@@ -52,6 +54,12 @@ def verifications(scenario: Scenario) -> list[Verification]:
         return list(session.scalars(select(Verification).order_by(Verification.id)))
 
 
+def standing(scenario: Scenario) -> list[tuple[str, str]]:
+    with scenario.engine.database.transaction() as session:
+        alerts = session.scalars(select(Alert).where(Alert.cleared_at.is_(None)))
+        return sorted((alert.event, alert.severity) for alert in alerts)
+
+
 def test_it_is_due_at_two_every_night_and_not_spared_by_a_brake_for_all() -> None:
     assert POLICY.schedule is not None
     assert (POLICY.schedule.cron, POLICY.schedule.timezone) == ("0 2 * * *", "UTC")
@@ -83,10 +91,30 @@ def test_a_log_that_does_not_verify_fails_the_run_and_is_verified_again_the_next
     assert run.state == "failed"
     assert "does not verify: 1 findings against its integrity, 0" in str(run.error)
     assert [each.integrity for each in verifications(scenario)] == [1]
+    assert standing(scenario) == [("audit_integrity", "P0")]
     with scenario.engine.database.transaction() as session:
         session.execute(alter.values(actor="ada@console"))
     assert scenario.run_through(POLICY).state == "succeeded"
     assert [each.integrity for each in verifications(scenario)] == [1, 0]
+    assert standing(scenario) == []
+
+
+def test_what_is_missing_is_another_alert_and_a_look_at_the_newest_part_ends_none(
+    scenario: Scenario,
+) -> None:
+    db, keyring = scenario.engine.database, scenario.engine.keyring
+    remember(db, verify(db, SIGNER, full=True))
+    with db.transaction() as session:
+        session.execute(delete(Entry).where(Entry.id == 3))
+    remember(db, verify(db, SIGNER, full=True), keyring)
+    assert standing(scenario) == [("audit_incomplete", "P1"), ("audit_integrity", "P0")]
+    newest = verify(db, SIGNER)
+    assert (newest.verified_from, newest.faults) == (5, 0)
+    remember(db, newest, keyring)
+    assert len(standing(scenario)) == 2
+    with db.transaction() as session:
+        (text, *_) = [each["text"] for each in listed(session, keyring)]
+    assert "has 1 findings. The first: Entry 3 at position 2 is gone." in text
 
 
 def test_a_store_of_anchors_that_does_not_answer_is_no_verification(

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from worker import database as control_database
-from worker.audit import checkpoints, gaps, log_check, run_check, tree
+from worker.audit import alarm, checkpoints, gaps, log_check, run_check, tree
 from worker.audit.anchors import Anchors
 from worker.audit.checkpoints import Head
 from worker.audit.findings import Finding, Report, finding
@@ -21,6 +21,7 @@ from worker.audit.snapshot import Snapshot
 from worker.database import Database
 from worker.errors import LogAltered
 from worker.evidence import manifest_check
+from worker.keys import Keyring
 from worker.tables import Unsequenced, Verification
 
 _VERIFIED = "/verified"
@@ -67,8 +68,8 @@ def verify(
     return report
 
 
-def remember(database: Database, report: Report) -> None:
-    """Record that there was a verification, and what it found."""
+def remember(database: Database, report: Report, keyring: Keyring | None = None) -> None:
+    """Record that there was a verification and what it found; with a keyring alert of it."""
     with database.transaction() as session:
         session.add(
             Verification(
@@ -80,6 +81,8 @@ def remember(database: Database, report: Report) -> None:
                 note=report.signed,
             )
         )
+        if keyring is not None:
+            alarm.sound(session, keyring, report)
 
 
 def _findings(

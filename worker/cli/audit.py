@@ -14,6 +14,7 @@ from worker.audit.search import Search
 from worker.audit.signing import Signer
 from worker.cli import context, evidence, options, output
 from worker.cli.times import TIME, moment_of
+from worker.keys import Keyring
 from worker.tables import Entry
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -75,9 +76,11 @@ def verify(
     """Recompute the log, and hold it against its signatures and the runs; 1 if anything is off."""
     settings = context.load_settings()
     signer = keeping.signer_of(settings)
+    may_alert = settings.keys is not None or settings.env == "development"
+    keyring = Keyring.from_settings(settings) if may_alert else None
     with context.control(settings) as database:
         report = verifying.verify(database, signer, anchors.from_settings(settings), full=full)
-        verifying.remember(database, report)
+        verifying.remember(database, report, keyring)
     if as_json:
         output.print_json({"ok": not report.faults, "faults": report.faults, **asdict(report)})
     else:

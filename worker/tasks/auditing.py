@@ -29,5 +29,5 @@ class OwnLog:
     def verify(self) -> Verdict:
         engine = self.engine
         report = verify(engine.database, engine.signer, engine.anchors, full=True)
-        remember(engine.database, report)
+        remember(engine.database, report, engine.keyring)
         return Verdict(report.positions, report.integrity, report.completeness)
