@@ -18,14 +18,18 @@ from dramatiq import Broker, Worker
 from dramatiq.middleware import Middleware
 
 from policies.errors import TendError
-from worker import bootstrap, chores, database, logs, queue, relay, sentry
+from worker import backlog, bootstrap, chores, database, logs, queue, relay, sentry
 from worker.advance import advance
+from worker.alerts import watch
 from worker.audit import keeping
+from worker.chores import Chore
 from worker.engine import Engine
 from worker.heartbeat import Heartbeat
+from worker.measuring import Measures
 from worker.settings import Settings
 
 BEAT_SECONDS = 5
+ASK_SECONDS = 15
 ANSWER_SECONDS = 30
 """Less can end dramatiq's consumer: its issue 894."""
 GOODBYE_SECONDS = 4
@@ -79,8 +83,16 @@ class Lifecycle(Middleware):
         except Exception as error:
             log.critical("worker cannot begin", why=logs.safe_text(error), exc_info=error)
             raise SystemExit(1) from error  # the broker swallows everything else
-        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
-        chores.start(keeping.chores(_settings, self.engine.database), self.engine.draining)
+        measures = Measures(self.engine.targets)
+        beat = partial(self._beat, measures)
+        threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+        chores.start(self._chores(measures), self.engine.draining)
+
+    def _chores(self, measures: Measures) -> Iterator[Chore]:
+        yield from keeping.chores(_settings, self.engine.database)
+        yield from backlog.chores(_settings, self.engine)
+        yield Chore("targets", measures.ask, ASK_SECONDS)
+        yield watch.of_workers(_settings, self.engine)
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 - dramatiq's signature
         self.engine.draining.set()
@@ -93,8 +105,8 @@ class Lifecycle(Middleware):
         log.warning("worker ends without a word from Redis; its rings come again")
         os._exit(0)
 
-    def _beat(self) -> None:
-        heartbeat = Heartbeat(self.engine.database, "worker")
+    def _beat(self, measures: Measures) -> None:
+        heartbeat = Heartbeat(self.engine.database, "worker", measures)
         while not self.engine.draining.is_set():
             _tried(heartbeat.beat)
             self.engine.draining.wait(BEAT_SECONDS)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from worker import database
 from worker.database import Database
+from worker.measuring import Measures
 from worker.tables import Process
 
 KEPT = timedelta(days=1)
@@ -18,16 +19,22 @@ KEPT = timedelta(days=1)
 class Heartbeat:
     """This process's row: `beat` every few seconds, `stop` when it ends as it should."""
 
-    def __init__(self, db: Database, kind: str) -> None:
+    def __init__(self, db: Database, kind: str, measures: Measures | None = None) -> None:
         self._db = db
         self._kind = kind
+        self._measures = measures or Measures()
         self._id = uuid4().hex
 
     def beat(self) -> None:
         """Say that this process lives, and forget those that have been silent for a day."""
+        measured = self._measures.now()
         with self._db.transaction() as session:
             moment = database.now(session)
-            renewal = update(Process).where(Process.id == self._id).values(seen_at=moment)
+            renewal = (
+                update(Process)
+                .where(Process.id == self._id)
+                .values(seen_at=moment, measured=measured)
+            )
             if database.rows_changed(session, renewal) == 0:
                 session.add(
                     Process(
@@ -37,6 +44,7 @@ class Heartbeat:
                         pid=os.getpid(),
                         started_at=moment,
                         seen_at=moment,
+                        measured=measured,
                     )
                 )
             session.execute(delete(Process).where(Process.seen_at < moment - KEPT))

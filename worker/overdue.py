@@ -63,6 +63,13 @@ class Source:
         return self.options.dated_by or next(iter(ages), None)
 
 
+def due_before(policy: Policy, now: datetime) -> datetime:
+    """Before which date a record is due; a policy that knows no age finds each at once."""
+    ages = cutoffs(job_of(policy).selector(policy), now)
+    dated_by = cast(RecordOptions, policy.options).dated_by or next(iter(ages), None)
+    return ages.get(dated_by, now) if dated_by is not None else now
+
+
 def overdue(source: Source, seconds: float, enough: int) -> Overdue:
     """Count up to `enough` for so long; raises `TargetError` when it cannot be counted at all."""
     count, oldest, at_least = 0, None, False

@@ -49,7 +49,7 @@ def policies(
     """A row for each policy; what could not be learned in time is said in it."""
     with db.transaction() as session:
         held = partial(holds.protected, subjects, stands=holds.standing(session))
-    counted = _counted(found, targets, held, now, seconds)
+    counted = counted_of(found, targets, held, now, seconds)
     with db.transaction() as session:
         return [{**_standing(session, each, now), **counted[each.name]} for each in found]
 
@@ -86,7 +86,7 @@ def _newest(session: Session, policy: Policy, *states: State) -> Document | None
     return {"run": f"r-{run.id}", "state": str(run.state), "at": stamp(at)}
 
 
-def _counted(
+def counted_of(
     found: Sequence[Policy],
     targets: Mapping[str, Target],
     held: Held,

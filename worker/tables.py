@@ -474,6 +474,24 @@ class Process(Table):
     pid: Mapped[int]
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    measured: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    """What it uses, and how fast its targets answer."""
+
+
+class Backlog(Table):
+    """What a policy would have found when it was last counted, by one of the workers."""
+
+    __tablename__ = "backlogs"
+
+    policy: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime]
+    records: Mapped[int | None]
+    """None if it could not be counted."""
+    at_least: Mapped[bool]
+    """True when counting stopped before the end."""
+    late_seconds: Mapped[int | None]
+    """For how long the oldest of them is due; None where records have no date."""
+    problem: Mapped[str | None]
 
 
 class FamilyKey(Table):

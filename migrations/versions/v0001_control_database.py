@@ -39,6 +39,16 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "backlogs",
+        sa.Column("policy", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("records", sa.Integer(), nullable=True),
+        sa.Column("at_least", sa.Boolean(), nullable=False),
+        sa.Column("late_seconds", sa.Integer(), nullable=True),
+        sa.Column("problem", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("policy", name=op.f("pk_backlogs")),
+    )
+    op.create_table(
         "brakes",
         sa.Column("policy", sa.String(length=64), nullable=False),
         sa.Column("everything", sa.Boolean(), nullable=False),
@@ -325,6 +335,7 @@ def upgrade() -> None:
         sa.Column(
             "seen_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
         ),
+        sa.Column("measured", sa.JSON(), server_default=sa.text("'{}'"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_processes")),
     )
     op.create_table(
@@ -614,6 +625,7 @@ def downgrade() -> None:
 
     op.drop_table("checkpoints")
     op.drop_table("brakes")
+    op.drop_table("backlogs")
     with op.batch_alter_table("alerts", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_alerts_standing",

@@ -5,6 +5,7 @@ from functools import partial
 
 from worker import bootstrap, logs, queue, reconciler, sentry
 from worker import scheduler as scheduling
+from worker.alerts import watch
 from worker.alerts.telling import Place, tell
 from worker.audit import keeping
 from worker.chores import Chore
@@ -33,6 +34,7 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
         send = partial(delivery.deliver, database, keyring, channels, settings.env)
         notifying = Chore("notices", send, delivery.SECONDS)
         telling_alerts = Chore("alerts", partial(tell, database, keyring, place), delivery.SECONDS)
+        watching = watch.of_schedulers(settings, database, keyring, policies)
         scheduling.run(
             database,
             policies,
@@ -43,5 +45,6 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
                 *keeping.chores(settings, database),
                 notifying,
                 telling_alerts,
+                watching,
             ],
         )

@@ -5,6 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from policies.thresholds import Thresholds
 from worker.alerts.events import EVENTS, RESPONSE, Severity
 
 ROOT = Path(__file__).parents[3]
@@ -32,6 +35,26 @@ def test_the_page_has_the_response_times() -> None:
     for severity in Severity:
         hours = int(RESPONSE[severity].total_seconds() // 3600)
         assert re.search(rf"^\| {severity} \| {hours} h \|", PAGE, re.MULTILINE)
+
+
+def test_the_page_has_the_thresholds_and_their_defaults() -> None:
+    table = PAGE.partition("\n## From when on\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]*`) \| ([^|`]*) \|", table, re.MULTILINE)
+    said: dict[str, str] = {}
+    for keys, values in rows:
+        names = re.findall(r"`([\w.]+)`", keys)
+        shown = values.split(", ") * (len(names) if "," not in values else 1)
+        said |= dict(zip(names, shown, strict=True))
+    assert said == dict(_flat(Thresholds()))
+
+
+def _flat(model: BaseModel, inside: str = "") -> Iterator[tuple[str, str]]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from _flat(value, f"{name}.")
+        else:
+            yield inside + name, f"{value:g}" if inside and isinstance(value, float) else str(value)
 
 
 def test_whatever_is_raised_stands_in_the_table() -> None:
