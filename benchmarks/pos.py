@@ -46,7 +46,7 @@ TABLES = (
     "CREATE TABLE stores (id integer PRIMARY KEY, status text, data_as_of timestamp)",
     """CREATE TABLE products (id serial PRIMARY KEY, store_id integer, external_id text,
         name text, price numeric(12, 4), stock integer, updated_at timestamp)""",
-    "CREATE INDEX ON products (store_id, external_id)",
+    "CREATE UNIQUE INDEX ON products (store_id, external_id)",
 )
 
 

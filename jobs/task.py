@@ -98,6 +98,9 @@ class Documents(Protocol):
         `order` is a field to sort by, upwards, or downwards with a minus before it.
         """
 
+    def unique(self, collection: str) -> Sequence[Sequence[str]]:
+        """The fields of each of its unique indexes; of a collection that is not there, none."""
+
 
 class GuardedDocuments(Documents, Protocol):
     """The same on the primary, with writes that each ask their own condition. All `majority`."""

@@ -15,11 +15,11 @@ from jobs.base import Item, Outcomes
 from jobs.login_lockout.accounts import keys_of
 from jobs.login_lockout.decided import evidence_of
 from jobs.login_lockout.options import REASON, LockoutOptions
-from jobs.login_lockout.records import seal_name, subject_digest
+from jobs.login_lockout.records import alarm_cause, seal_name, subject_digest
 from jobs.login_lockout.release import LOCK_DATES, STEP_UP, UNLOCKED
 from jobs.login_lockout.tables import LockoutDecision
 from jobs.login_lockout.wording import sentence
-from jobs.task import Notice, PerformContext
+from jobs.task import Alert, Notice, PerformContext
 from policies.models import Policy
 
 DONE = Outcomes(changed=1)
@@ -115,7 +115,7 @@ def _lock(ctx: PerformContext, options: LockoutOptions, name: str, fields: Field
         _confirm(ctx, name)
         return DONE
     if written or back.get("isLocked") is not True:
-        _alarm(ctx, name, fields)
+        _alarm(ctx, name, "lock")
         return FAILED
     lift(ctx, name, "another lock stands")
     return ALREADY
@@ -127,7 +127,7 @@ def _block(ctx: PerformContext, options: LockoutOptions, name: str, fields: Fiel
     where = {"_id": document["_id"]}
     back = next(ctx.documents.find(options.blacklist, where, ["expiresAt"], limit=1), None)
     if back is None or back.get("expiresAt") != document["expiresAt"]:
-        _alarm(ctx, name, fields)
+        _alarm(ctx, name, "block")
         return FAILED
     _confirm(ctx, name)
     return DONE
@@ -139,7 +139,9 @@ def _alert(ctx: PerformContext, options: LockoutOptions, name: str, fields: Fiel
         _release_victim(ctx, options, user, fields["address"])
     asks_more = fields["why"] == "distributed" and options.distributed.step_up.amount > 0
     if asks_more and not _step_up(ctx, options, fields):
-        _alarm(ctx, name, fields)
+        text = f"DID NOT TAKE: {sentence(fields)} Read back, {STEP_UP} does not stand there."
+        with ctx.state.transaction() as session:
+            ctx.state.notify(session, Notice(f"lockout/{name}/not-taken", text, urgent=True))
         return FAILED
     _confirm(ctx, name)
     return DONE
@@ -184,6 +186,7 @@ def _release_victim(ctx: PerformContext, options: LockoutOptions, user: str, add
         until = row.until
         row.lifted_at = ctx.as_of
         row.lifted_by = "attack on the accounts"
+        ctx.state.clear_alert(session, alarm_cause(row.name))
     unlock(ctx, options.accounts.collection, user, until)
 
 
@@ -211,19 +214,26 @@ def lift(ctx: PerformContext, name: str, why: str) -> None:
     with ctx.state.transaction() as session:
         ended = update(LockoutDecision).where(LockoutDecision.name == name)
         session.execute(ended.values(lifted_at=ctx.as_of, lifted_by=why))
+        ctx.state.clear_alert(session, alarm_cause(name))
 
 
 def _confirm(ctx: PerformContext, name: str) -> None:
     with ctx.state.transaction() as session:
         confirmed = update(LockoutDecision).where(LockoutDecision.name == name)
         session.execute(confirmed.values(confirmed_at=ctx.as_of))
+        ctx.state.clear_alert(session, alarm_cause(name))
 
 
-def _alarm(ctx: PerformContext, name: str, fields: Fields) -> None:
-    """What was written is not there: whoever undoes it at once defeats the lock."""
-    text = f"DID NOT TAKE: {sentence(fields)} Read back, it is not in force."
+def _alarm(ctx: PerformContext, name: str, kind: str) -> None:
+    """What was written is not there: whoever undoes it at once defeats it."""
     with ctx.state.transaction() as session:
-        ctx.state.notify(session, Notice(f"lockout/{name}/not-taken", text, urgent=True))
+        row = session.scalars(select(LockoutDecision).where(LockoutDecision.name == name)).one()
+        text = (
+            f"Decision {row.id} of {row.policy} did not take: read back, the {kind} is not in "
+            "force. Something undoes it, or the application keeps it elsewhere."
+        )
+        alert = Alert("protection_failed", alarm_cause(name), text)
+        ctx.state.raise_alert(session, alert)
 
 
 def milliseconds(moment: datetime) -> datetime:

@@ -15,7 +15,7 @@ from jobs.login_lockout.decided import name_of
 from jobs.login_lockout.looking import memory_of
 from jobs.login_lockout.naming import Named, named, options_of, policy_of
 from jobs.login_lockout.options import REASON, LockoutOptions
-from jobs.login_lockout.records import Kept, pardon_name, stamp
+from jobs.login_lockout.records import Kept, alarm_cause, pardon_name, stamp
 from jobs.login_lockout.release import STEP_UP
 from jobs.login_lockout.tables import LockoutPardon
 from policies.durations import Age, Duration
@@ -41,6 +41,7 @@ def release(host: Host, desk: Desk, subject: str, *, with_addresses: bool, as_js
             row = session.merge(each.row)
             row.lifted_at, row.lifted_by = context.as_of, desk.asker
             row.lift_reason = desk.reason
+            context.state.clear_alert(session, alarm_cause(row.name))
         said = {"what": whom.kind, "subject": whom.digest, "lifted": len(released)}
         desk.record(session, "lockout_released", policy_of(host, desk).name, said)
     is_unlocked = whom.kind == "user" and _unlock(desk, options, whom)

@@ -74,6 +74,11 @@ def seal_name(name: str) -> str:
     return f"lockout/{name}"
 
 
+def alarm_cause(name: str) -> str:
+    """The alert that stands while a decision is in force for Tend and not for the application."""
+    return f"lockout/{name[:24]}"
+
+
 def stamp(moment: datetime | None) -> str | None:
     """A UTC time as JSON has it, to the millisecond that MongoDB keeps."""
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from jobs.base import Item, Outcomes
 from jobs.login_lockout.options import ReleaseOptions
+from jobs.login_lockout.records import alarm_cause
 from jobs.login_lockout.tables import LockoutDecision, LockoutPardon
 from jobs.task import CheckContext, PerformContext, TaskContext
 from policies.models import Policy, PolicyOptions
@@ -80,6 +81,8 @@ def _release(ctx: PerformContext, options: ReleaseOptions, kind: str, key: Any) 
         if kind == DECISION:
             expired = update(LockoutDecision).where(LockoutDecision.id == key, _over(ctx.as_of))
             result = session.execute(expired.values(lifted_at=ctx.as_of, lifted_by="expired"))
+            name = session.scalar(select(LockoutDecision.name).where(LockoutDecision.id == key))
+            ctx.state.clear_alert(session, alarm_cause(name or ""))
         else:
             session.execute(delete(LockoutPardon).where(LockoutPardon.until < ctx.as_of))
             result = session.execute(delete(LockoutDecision).where(_old(options, ctx.as_of)))

@@ -122,12 +122,24 @@ def _settle(
             settle_success(row, synced, now)
         elif failed is not None:
             settle_failure(row, failed, now, attempt.diff)
+        row.untold = True
         write_steps(session, store, attempt.steps, now)
-        condition = row.condition
-        if condition != before or attempt.is_recovery:
+        if row.condition != before or attempt.is_recovery:
             tools.state.record(session, "pos_attempt", attempt.told(before, row))
-        as_of = None if row.data_as_of is None else moment_text(row.data_as_of)
-    tools.catalog_of(store).tell(store, condition, as_of)
+    tell(tools, store)
+
+
+def tell(tools: Tools, store: str) -> None:
+    """Write into the application's own row how the store is; until that is done it is owed."""
+    with tools.state.transaction() as session:
+        row = session.get_one(PosStore, store)
+        said = row.condition, row.data_as_of
+    condition, as_of = said
+    text = None if as_of is None else moment_text(as_of)
+    tools.catalog_of(store).tell(store, condition, text)
+    with tools.state.transaction() as session:
+        row = session.get_one(PosStore, store, with_for_update=True)
+        row.untold = (row.condition, row.data_as_of) != said
 
 
 @dataclass

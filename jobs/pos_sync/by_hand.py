@@ -8,7 +8,7 @@ import typer
 from sqlalchemy import select
 
 from jobs.host import Desk, Host
-from jobs.pos_sync import announcing, keeping, register
+from jobs.pos_sync import announcing, keeping, products_unique, register
 from jobs.pos_sync.attempt import Ended, attend, check
 from jobs.pos_sync.connectors import CONNECTORS
 from jobs.pos_sync.credentials import Credentials
@@ -48,6 +48,7 @@ def changing(
     with host.changing(reason, on_behalf_of) as desk:
         tools = tools_at(host, desk)
         stores = list(declared(desk.context, options_at(host, desk)))
+        products_unique.check(desk.context, stores)
         with tools.state.transaction() as session:
             register.register(session, stores)
         for catalog in tools.catalogs.values():

@@ -38,15 +38,21 @@ def register(session: Session, stores: Iterable[Store]) -> None:
 
 
 def due(session: Session, now: datetime, *, failed: bool) -> Sequence[PosStore]:
-    """The stores whose time has come: those that are well, or those that are not."""
-    is_time = or_(PosStore.next_at.is_(None), PosStore.next_at <= now)
+    """The stores whose time has come, or of which their application has not been told.
+
+    Those that are well, or those that are not.
+    """
+    is_time = or_(PosStore.next_at.is_(None), PosStore.next_at <= now, PosStore.untold)
     wanted = PosStore.condition.in_(ILL) if failed else PosStore.condition.not_in(ILL)
     query = select(PosStore).where(is_time, wanted).order_by(PosStore.next_at, PosStore.key)
-    return [
-        row
-        for row in session.scalars(query)
-        if row.condition != Condition.NEEDS_PERSON or row.error == Kind.SHRUNK
-    ]
+    return [row for row in session.scalars(query) if row.untold or is_due(row, now)]
+
+
+def is_due(row: PosStore, now: datetime) -> bool:
+    """Whether it is to be tried; what only a person can mend is not."""
+    if row.condition == Condition.NEEDS_PERSON and row.error != Kind.SHRUNK:
+        return False
+    return row.next_at is None or row.next_at <= now
 
 
 def next_scheduled(row: PosStore, now: datetime) -> datetime:
@@ -56,7 +62,7 @@ def next_scheduled(row: PosStore, now: datetime) -> datetime:
 
 def settle_success(row: PosStore, synced: Synced, now: datetime) -> None:
     row.condition = Condition.HEALTHY
-    row.error = row.detail = row.diff = row.ill_since = row.told_at = None
+    row.error = row.detail = row.diff = row.ill_since = None
     row.failures = 0
     row.data_as_of = moment_of(synced.data_as_of)
     row.next_at = next_scheduled(row, now)

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import ClassVar, cast
 
 from jobs.base import Item, Outcomes
-from jobs.pos_sync import announcing, register
-from jobs.pos_sync.attempt import Ended, attend
+from jobs.pos_sync import announcing, products_unique, register
+from jobs.pos_sync.attempt import Ended, attend, tell
 from jobs.pos_sync.catalog_mongo import MongoCatalog
 from jobs.pos_sync.catalog_sql import SqlCatalog
 from jobs.pos_sync.failures import SyncFailed
@@ -33,9 +33,8 @@ class PosSync:
     mirror_count: ClassVar[str] = "syncedCount"
 
     def check(self, ctx: CheckContext, policy: Policy) -> None:
-        """Raise unless the applications' `stores` can be read."""
-        for _ in declared(ctx, cast(PosOptions, policy.options)):
-            return
+        """Raise unless the applications' `stores` can be read, and their `products` be written."""
+        products_unique.check(ctx, declared(ctx, cast(PosOptions, policy.options)))
 
     def questions(self, ctx: CheckContext, policy: Policy) -> Iterator[str]:  # noqa: ARG002 - it has none
         return iter(())
@@ -63,12 +62,14 @@ class PosSync:
 
 
 def perform_one(tools: Tools, store: str, as_of: datetime) -> Outcomes:
-    """One store; it counts as changed if it was synced, or if its condition is another now."""
+    """One store; it counts as changed if it was synced, told of, or is in another condition now."""
     with tools.state.transaction() as session:
         row = session.get_one(PosStore, store)
-        before, next_at = row.condition, row.next_at
-    if next_at is not None and next_at > as_of:
-        return Outcomes(changed_since=1)  # somebody was here since the plan
+        before, untold, is_due = row.condition, row.untold, register.is_due(row, as_of)
+    if untold:
+        tell(tools, store)
+    if not is_due:
+        return Outcomes(changed=1) if untold else Outcomes(changed_since=1)
     try:
         result = attend(tools, store)
     except SyncFailed:  # Redis is gone: nothing was tried, and nothing is known of the store

@@ -28,7 +28,9 @@ class PosStore(Table):
     ill_since: Mapped[datetime | None]
     """When the incident began."""
     told_at: Mapped[datetime | None]
-    """When administrators were told of the incident in its present condition."""
+    """Since when an alert stands of the incident in its present condition."""
+    untold: Mapped[bool] = mapped_column(default=False)
+    """The application does not know yet how the store is: the next look tells it."""
     next_at: Mapped[datetime | None]
     """When it is tried next; none before the first time."""
     data_as_of: Mapped[datetime | None]
@@ -42,6 +44,8 @@ class PosStore(Table):
     """One worker refreshes a token; until then the others wait for what it gets."""
     dies_at: Mapped[datetime | None]
     """When its authentication ends unless a person does something."""
+    warned_of: Mapped[datetime | None]
+    """The end of its authentication of which an alert stands."""
 
 
 class PosStep(Table):

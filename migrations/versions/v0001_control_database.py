@@ -312,6 +312,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("ill_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("untold", sa.Boolean(), nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("data_as_of", sa.DateTime(timezone=True), nullable=True),
         sa.Column("diff", sa.String(length=16), nullable=True),
@@ -320,6 +321,7 @@ def upgrade() -> None:
         sa.Column("credentials_version", sa.Integer(), nullable=False),
         sa.Column("refreshing_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("dies_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("warned_of", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_pos_stores")),
     )
     with op.batch_alter_table("pos_stores", schema=None) as batch_op:

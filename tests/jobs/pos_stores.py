@@ -19,6 +19,8 @@ SHOPS: list[dict[str, Any]] = [
 ]
 TABLE = "CREATE TABLE stores (id integer PRIMARY KEY, name text, pos_provider text, pos_url text, \
 status text, data_as_of text)"
+PRODUCTS = "CREATE TABLE products (id integer PRIMARY KEY, store_id integer, external_id text, \
+name text, price text, stock integer, updated_at timestamp, UNIQUE (store_id, external_id))"
 KIOSKS = (
     "INSERT INTO stores (id, name, pos_provider, pos_url) VALUES"
     " (7, 'Camp', 'square', 'https://connect.squareup.com'), (8, 'No kiosk', NULL, NULL)"
@@ -28,8 +30,10 @@ KIOSKS = (
 def arrange(scenario: Scenario) -> None:
     """Three stores that have a provider and no credentials, so that a person is needed."""
     scenario.shop.stores.insert_many(SHOPS)
+    scenario.shop.products.create_index(["storeId", "externalId"], unique=True)
     with cast(SqlTarget, scenario.engine.targets["sql"]).transaction(60) as connection:
         connection.execute(text(TABLE))
+        connection.execute(text(PRODUCTS))
         connection.execute(text(KIOSKS))
 
 

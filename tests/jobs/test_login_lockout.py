@@ -21,7 +21,7 @@ from tests.jobs.upset import Upset
 from tests.worker.scenario import NOW, TESTER, Scenario
 from worker import braking
 from worker.registry import Policies
-from worker.tables import Notice, Run
+from worker.tables import Alert, Notice, Run
 from worker.targets.mongo_documents import MongoGuardedDocuments
 from worker.tasks.context import Looking, Performing
 
@@ -330,7 +330,7 @@ class Undoing(MongoGuardedDocuments):
         return written
 
 
-def test_a_lock_that_did_not_take_is_an_urgent_notice(
+def test_a_lock_that_did_not_take_is_an_alert_until_it_is_lifted(
     shop: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.shop.loginevents.insert_many([failure(n) for n in range(1, 6)])
@@ -340,9 +340,19 @@ def test_a_lock_that_did_not_take_is_an_urgent_notice(
     shop.apply(plan)
     (chunk,) = shop.chunks(plan.id)
     assert (chunk.changed, chunk.failed) == (1, 1)
-    with shop.engine.database.transaction() as session:
-        urgent = session.scalars(select(Notice).where(Notice.urgent.is_(True))).all()
-    assert [each.cause.rpartition("/")[2] for each in urgent] == ["not-taken"]
+    (alert,) = alerts(shop)
+    assert (alert.event, alert.severity, alert.cleared_at) == ("protection_failed", "P0", None)
+    monkeypatch.undo()
+    shop.clock.moment += timedelta(days=1)
+    release = Policies.load([Path(policies.__path__[0])]).get("lockout-release").policy
+    run(shop, release)
+    (alert,) = alerts(shop)
+    assert alert.cleared_at is not None
+
+
+def alerts(scenario: Scenario) -> list[Alert]:
+    with scenario.engine.database.transaction() as session:
+        return list(session.scalars(select(Alert).where(Alert.event == "protection_failed")))
 
 
 def test_two_workers_that_decide_at_once_make_one_lock(shop: Scenario) -> None:

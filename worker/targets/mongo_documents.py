@@ -40,6 +40,11 @@ class MongoDocuments:
             )
             yield from found
 
+    def unique(self, collection: str) -> Sequence[Sequence[str]]:
+        with translated(f"MongoDB collection {collection}"), pymongo.timeout(SECONDS):
+            indexes = self._database[collection].list_indexes()
+            return [tuple(each["key"]) for each in indexes if each.get("unique")]
+
 
 def _direction(order: str) -> tuple[str, int]:
     return (order[1:], pymongo.DESCENDING) if order.startswith("-") else (order, pymongo.ASCENDING)

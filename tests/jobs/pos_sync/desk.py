@@ -43,6 +43,8 @@ class Book:
     notices: list[Notice] = field(default_factory=list)
     alerts: dict[str, Alert] = field(default_factory=dict)
     """Those that stand, by their cause."""
+    raised: list[Alert] = field(default_factory=list)
+    """Each when it began."""
     entries: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
     @contextmanager
@@ -58,6 +60,7 @@ class Book:
     def raise_alert(self, session: Session, alert: Alert) -> bool:
         assert session.in_transaction()
         is_new = alert.cause not in self.alerts
+        self.raised.extend([alert] if is_new else [])
         self.alerts[alert.cause] = alert
         return is_new
 

@@ -22,6 +22,7 @@ TABLES = (
     """CREATE TABLE products (
         id {serial} PRIMARY KEY, store_id integer, external_id varchar(64), name text NOT NULL,
         price {price}, stock integer, updated_at timestamp NOT NULL)""",
+    "CREATE UNIQUE INDEX products_of_store ON products (store_id, external_id)",
     "CREATE TABLE order_items (id integer PRIMARY KEY, product_id integer REFERENCES products)",
 )
 Prices = Mapping[str, Decimal | None]
@@ -114,6 +115,7 @@ class MongoShop:
     key: str = "mongo/1"
 
     def __post_init__(self) -> None:
+        self.database.products.create_index(["storeId", "externalId"], unique=True)
         self.catalog: Catalog = MongoCatalog(self.writing)
         self.catalog.prepare()
 

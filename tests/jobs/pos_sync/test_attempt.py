@@ -1,8 +1,11 @@
 """A store's life over real sockets: it fails, recovers by itself, and says when it cannot."""
 
+import os
+import signal
 import threading
 from datetime import timedelta
 from decimal import Decimal
+from multiprocessing import get_context
 from typing import Any
 
 import pytest
@@ -10,14 +13,22 @@ import redis
 from pydantic import SecretStr
 
 from jobs.pos_sync import keeping
-from jobs.pos_sync.attempt import Ended, attend, check
+from jobs.pos_sync.attempt import Ended, attend, check, tell
+from jobs.pos_sync.catalog_sql import SqlCatalog
 from jobs.pos_sync.condition import Condition
 from jobs.pos_sync.connectors import CONNECTORS
 from jobs.pos_sync.failures import Kind, SyncFailed
+from jobs.pos_sync.register import due
+from jobs.pos_sync.syncing import perform_one
+from jobs.pos_sync.tables import PosStore
 from jobs.pos_sync.tools import Tools
 from jobs.pos_sync.transport import Http, Rules
-from tests.jobs.pos_sync.desk import TOKENS, Desk
+from tests.jobs.pos_sync.desk import NOW, TOKENS, Book, Desk
 from tests.jobs.pos_sync.provider import Answer, Asked, file, said
+from tests.jobs.pos_sync.shops import SqlShop
+from worker.database import Database
+from worker.keys import RunKey
+from worker.targets.sql_server import SqlServer
 
 FRESH = {"access_token": "NEW", "refresh_token": "NEXT", "expires_at": "2026-12-22T04:00:00Z"}
 
@@ -351,3 +362,69 @@ def _http(tools: Tools, desk: Desk) -> Http:
         private=tools.private,
     )
     return Http(desk.provider.url, rules, tools.limits)
+
+
+def _settle_and_die(control: str, kiosks: str, redis_url: str, place: str) -> None:
+    """A worker that is killed when its row says how the store is and the application's does not."""
+
+    class Killed(SqlCatalog):
+        def tell(self, store: str, status: str, data_as_of: str | None) -> None:  # noqa: ARG002 - it never gets there
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    shop = SqlShop(SqlServer(kiosks), is_new=False)
+    with redis.Redis.from_url(redis_url) as client:
+        tools = Tools(
+            state=Book(Database(control)),
+            vault=RunKey.new(),
+            client=client,
+            catalogs={"sql": Killed(shop.writing)},
+            clock=lambda: NOW + timedelta(hours=7),
+            private=frozenset({place}),
+        )
+        attend(tools, "sql/1")
+
+
+def test_what_a_killed_worker_did_not_tell_the_application_is_told_by_the_next_look(
+    desk: Desk, sqlite_url: str, sqlite_shop_url: str, redis_url: str
+) -> None:
+    store = desk.open("rest")
+    with desk.book.transaction() as session:
+        session.get_one(PosStore, store).credentials = None
+    place = desk.provider.place
+    worker = get_context("spawn").Process(
+        target=_settle_and_die, args=(sqlite_url, sqlite_shop_url, redis_url, place)
+    )
+    worker.start()
+    worker.join(120)
+    assert worker.exitcode == -signal.SIGKILL
+    row = desk.row(store)
+    assert (row.untold, row.condition) == (True, Condition.NEEDS_PERSON)
+    assert desk.shop.told() == (None, False)
+    with desk.book.transaction() as session:
+        (owed,) = due(session, NOW, failed=False)
+    assert perform_one(desk.tools, owed.key, NOW).changed == 1
+    assert desk.shop.told() == ("needs_person", False)
+    assert not desk.row(store).untold
+    with desk.book.transaction() as session:
+        assert due(session, NOW, failed=False) == []
+    assert desk.provider.asked == []
+
+
+def test_of_two_that_tell_at_once_the_later_word_stays(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that was overtaken has written an old word: it is owed anew, and then told."""
+    store = desk.open("rest")
+    write = desk.shop.catalog.tell
+
+    def overtaken(key: str, status: str, data_as_of: str | None) -> None:
+        with desk.book.transaction() as session:
+            session.get_one(PosStore, key).condition = "offline"
+        write(key, status, data_as_of)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.shop.catalog, "tell", overtaken)
+        tell(desk.tools, store)
+    assert (desk.row(store).untold, desk.shop.told()[0]) == (True, "healthy")
+    tell(desk.tools, store)
+    assert (desk.row(store).untold, desk.shop.told()[0]) == (False, "offline")

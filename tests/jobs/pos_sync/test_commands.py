@@ -26,6 +26,7 @@ def tend(bare: Tend, shop: Provider) -> Tend:
     options = f"options: {{stores_in: [mongo], private_hosts: ['{shop.place}']}}\n"
     bare.policy("pos-sync", options)
     bare.policy("pos-sync-retry", options)
+    bare.shop.products.create_index(["storeId", "externalId"], unique=True)
     stores = [("1", "Camp"), ("2", "Twin"), ("3", "Twin")]
     bare.shop.stores.insert_many(
         [
