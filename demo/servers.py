@@ -105,6 +105,7 @@ def mongod(folder: Path, *, auth: bool = False) -> Iterator[Mongo]:
         *("--dbpath", data, "--bind_ip", "127.0.0.1", "--port", port, "--replSet", REPLICA_SET),
         *("--wiredTigerCacheSizeGB", 1, "--oplogSize", 1024),
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+        *("--setParameter", "scramSHA256IterationCount=5000"),  # the least: passwords are random
     ]
     if auth:
         key = folder / "mongod.key"

@@ -12,6 +12,9 @@ import redis
 import structlog
 from pymongo import MongoClient
 from pymongo.database import Database
+from sqlalchemy import Engine
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.util import LRUCache
 
 from demo.servers import Mongo, Postgres, Valkey, mongod, postgres, valkey
 
@@ -28,6 +31,19 @@ def plain_tracebacks() -> None:
         colors=False, exception_formatter=structlog.dev.plain_traceback
     )
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Iterator[None]:
+    """Each test has databases of its own; what SQLAlchemy compiled for the last one serves all."""
+    compiled: LRUCache[Any, Any] = LRUCache(5_000)
+    with pytest.MonkeyPatch.context() as patch:
+        one = property(lambda _engine: compiled, lambda _engine, _own: None)
+        patch.setattr(Engine, "_compiled_cache", one, raising=False)
+        # A cached statement is found by its dialect, of which each engine has its own.
+        patch.setattr(DefaultDialect, "__eq__", lambda one, other: type(one) is type(other))
+        patch.setattr(DefaultDialect, "__hash__", lambda one: hash(type(one)))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +66,13 @@ def mongo_admin(mongo_server: Mongo) -> Iterator[MongoClient[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="session")
+def mongo_tend(mongo_server: Mongo) -> Iterator[MongoClient[dict[str, Any]]]:
+    """The application's client: a login costs more than what most tests do with it."""
+    with MongoClient[dict[str, Any]](mongo_server.url(user="tend"), tz_aware=True) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
 def valkey_server(server_folder: Path) -> Iterator[Valkey]:
     with valkey(server_folder) as server:
         yield server
@@ -63,12 +86,11 @@ def postgres_server(server_folder: Path) -> Iterator[Postgres]:
 
 @pytest.fixture
 def mongo_database(
-    mongo_server: Mongo, mongo_admin: MongoClient[dict[str, Any]]
+    mongo_tend: MongoClient[dict[str, Any]], mongo_admin: MongoClient[dict[str, Any]]
 ) -> Iterator[Database[dict[str, Any]]]:
     """A fresh database, as the user `tend` sees it."""
     name = _fresh_name()
-    with MongoClient[dict[str, Any]](mongo_server.url(name, "tend"), tz_aware=True) as client:
-        yield client[name]
+    yield mongo_tend[name]
     mongo_admin.drop_database(name)
 
 
