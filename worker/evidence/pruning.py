@@ -5,6 +5,8 @@ The hashes and positions stay, so every root and every proof of what remains is 
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -13,6 +15,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 from sqlalchemy import delete, func, select
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from policies.durations import Age
@@ -26,6 +29,7 @@ from worker.operations import Person
 from worker.tables import Checkpoint, Entry, Manifest, Position, Run
 
 _PAGE = 500
+_INSUFFICIENT_PRIVILEGE = "42501"
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def prune(
     if verifier.check(path, keys, said.append):
         raise NotPrunable(f"{path} does not verify: {said[-2].removeprefix('OFF: ')}.")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    with db.transaction() as session:
+    with _allowed(), db.transaction() as session:
         size = _prunable(session, bundle, statement, keep.before(database.now(session)))
         gone = _remove(session, size)
         detail = {
@@ -72,6 +76,20 @@ def prune(
         }
         entries.append(session, "log_pruned", person.actor, detail=detail)
         return gone
+
+
+@contextmanager
+def _allowed() -> Iterator[None]:
+    """Say what to do where the database refuses: whoever works there may not remove entries."""
+    try:
+        yield
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != _INSUFFICIENT_PRIVILEGE:
+            raise
+        raise NotPrunable(
+            "This role may not remove entries, and the worker's never should; name the owner of "
+            "the tables in TEND_DATABASE_OWNER_URL for this command."
+        ) from error
 
 
 def _opened(path: Path) -> tuple[verifier.Bundle, Any]:

@@ -1,9 +1,8 @@
 """Small logs for the tests: entries, and whoever gives them positions."""
 
 from base64 import b64encode
-from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker.audit import entries
@@ -32,12 +31,6 @@ def write(database: Database, number: int = 1, action: str = "policy_enabled") -
 def sequence(database: Database) -> Checkpoint | None:
     """What a new process's sequencer does."""
     return Sequencer(database, SIGNER).sequence()
-
-
-def later(database: Database, by: timedelta) -> None:
-    """Make it seem that the last checkpoint is older than it is."""
-    with database.transaction() as session:
-        session.execute(update(Checkpoint).values(at=Checkpoint.at - by))
 
 
 def positions(database: Database) -> list[tuple[int, int]]:

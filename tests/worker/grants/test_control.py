@@ -1,42 +1,16 @@
 """In PostgreSQL whoever works can add to the audit log, and not change it."""
 
-import secrets
-from collections.abc import Iterator
-
 import pytest
-from sqlalchemy import create_engine, delete, make_url, select, text, update
+from sqlalchemy import create_engine, delete, select, text, update
 from sqlalchemy.exc import ProgrammingError
 
 from tests.worker.audit.keeping import SIGNER, ids, positions, sequence, write
-from worker import migrate, revisions
+from worker import revisions
 from worker.audit import verify
 from worker.database import Database
 from worker.grants import control
 from worker.heartbeat import Heartbeat
 from worker.tables import Entry, Table, Unsequenced
-
-
-@pytest.fixture
-def working(postgres_url: str) -> Iterator[Database]:
-    """The control database as its worker's user sees it, migrated by the owner of the tables."""
-    owner = Database(postgres_url)
-    migrate.upgrade(owner)
-    name, password = f"worker_{secrets.token_hex(4)}", secrets.token_hex(8)
-    role = f"{control.WORK}_{secrets.token_hex(4)}"  # roles are the server's, not a database's
-    with owner.transaction() as session:
-        for statement in control.statements():
-            session.execute(text(statement.replace(control.WORK, role)))
-        session.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE {role}"))
-    database = Database(
-        make_url(postgres_url).set(username=name, password=password).render_as_string(False)
-    )
-    yield database
-    database.close()
-    with owner.transaction() as session:
-        for each in (name, role):
-            session.execute(text(f"DROP OWNED BY {each}"))
-            session.execute(text(f"DROP ROLE {each}"))
-    owner.close()
 
 
 def test_the_role_is_enough_to_work_and_to_verify(working: Database) -> None:
