@@ -82,7 +82,8 @@ def bundle(
     until: Annotated[str, typer.Option("--to", help="It ends before then.")],
     policy: Annotated[str | None, typer.Option("--policy", help="Only of this policy.")] = None,
     sample: Annotated[
-        int | None, typer.Option("--sample", min=1, help="Draw so many entries, with proofs.")
+        int | None,
+        typer.Option("--sample", min=1, help="Draw so many runs and records, with proofs."),
     ] = None,
     seed: Annotated[
         str | None, typer.Option("--seed", help="What the sample is drawn with; any text.")

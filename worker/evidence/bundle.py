@@ -18,10 +18,11 @@ from worker.audit.signing import Signer
 from worker.audit.snapshot import Snapshot
 from worker.database import Database
 from worker.errors import UsageError
-from worker.evidence import log, pages, summary, texts, verifier
-from worker.evidence.facts import DECISIONS, EXCEPTIONS, Document, Facts
+from worker.evidence import exceptions, log, pages, summary, texts, verifier
+from worker.evidence.facts import LISTED, Document, Facts
 from worker.evidence.sample import Sample
 from worker.evidence.summary import About
+from worker.evidence.verifier import Drawing
 from worker.holding import value_digest
 from worker.tables import Checkpoint, Hold, Manifest
 
@@ -61,13 +62,12 @@ class _Files:
 
 @dataclass
 class _Chosen:
-    """The entries that go into the bundle, and what they add up to."""
+    """What the entries that go into the bundle add up to."""
 
-    facts: Facts = field(default_factory=Facts)
+    facts: Facts = field(default_factory=lambda: Facts(listing=LISTED))
     """Of the entries of the period itself."""
-    positions: list[int] = field(default_factory=list)
-    manifests: list[tuple[int, str, int]] = field(default_factory=list)
-    """Run, direction and number of each chunk whose manifest one of them bears."""
+    drawing: Drawing | None = None
+    entries: int = 0
 
 
 def write(db: Database, signer: Signer, wanted: Wanted, path: Path) -> Document:
@@ -98,13 +98,13 @@ def _fill(session: Session, signer: Signer, wanted: Wanted, files: _Files) -> Do
     last = log.covering(session, wanted.until)
     positions = log.span(session, wanted.since, wanted.until)
     checkpoints = log.daily(session, wanted.since, wanted.until, last)
-    chosen = _Chosen()
+    chosen = _Chosen(drawing=None if wanted.sample is None else wanted.sample.drawing())
     files.add("entries.jsonl", _lines(session, wanted, positions, chosen))
     facts = chosen.facts
     files.add("leaves.bin", log.leaves(session, last.size))
     files.add("checkpoints.jsonl", map(_checkpoint, checkpoints))
     files.add("keys.txt", _keys(signer, checkpoints))
-    for name, payload in _manifests(session, chosen):
+    for name, payload in _manifests(session, wanted, positions):
         files.add(name, [payload])
     policies, found = texts.of_period(session, facts)
     for (policy, version), text in found.items():
@@ -112,12 +112,11 @@ def _fill(session: Session, signer: Signer, wanted: Wanted, files: _Files) -> Do
     files.add_json("policies.json", policies)
     holds = list(_holds(session, wanted))
     files.add_json("holds.json", holds)
-    kinds = (*EXCEPTIONS, *DECISIONS)
-    exceptions = {kind: facts.of(kind) for kind in kinds}
-    files.add_json("exceptions.json", {**exceptions, "claimed_actors": facts.claimed})
-    if wanted.sample is not None:
-        files.add_json("sample.json", wanted.sample.as_json(session, chosen.positions, last.size))
-    about = _about(session, wanted, positions, len(chosen.positions), last, len(holds))
+    files.add("exceptions.json", exceptions.document(session, wanted, positions, facts))
+    if wanted.sample is not None and chosen.drawing is not None:
+        drawn = wanted.sample.as_json(session, chosen.drawing, positions, wanted.policy, last.size)
+        files.add_json("sample.json", drawn)
+    about = _about(session, wanted, positions, chosen, last, len(holds))
     pages_of = list(summary.blocks(about, facts, policies))
     files.add("README.txt", [summary.readme(about, facts).encode()])
     files.add("summary.html", [pages.as_html(summary.title(about), pages_of)])
@@ -136,10 +135,9 @@ def _lines(session: Session, wanted: Wanted, positions: range, chosen: _Chosen) 
         body = json.loads(text)
         if since <= body["at"] < until:
             chosen.facts.take(body)
-        if body["action"] == "chunk_manifest":
-            detail = body["detail"]
-            chosen.manifests.append((body["run"], detail["direction"], detail["chunk"]))
-        chosen.positions.append(position)
+            if chosen.drawing is not None:
+                chosen.drawing.take(body)
+        chosen.entries += 1
         line = json.dumps({"position": position, "body": text}, ensure_ascii=False)
         yield line.encode() + b"\n"
 
@@ -154,11 +152,14 @@ def _keys(signer: Signer, checkpoints: Iterable[Checkpoint]) -> Iterator[bytes]:
             yield key.encode() + b"\n"
 
 
-def _manifests(session: Session, chosen: _Chosen) -> Iterator[tuple[str, bytes]]:
-    for run_id, direction, number in chosen.manifests:
-        manifest = session.get(Manifest, (run_id, direction, number))
+def _manifests(session: Session, wanted: Wanted, positions: range) -> Iterator[tuple[str, bytes]]:
+    """Name and lines of the manifest that each entry bears, one in memory at a time."""
+    bears = log.entries(session, positions, wanted.policy, ("chunk_manifest",))
+    for body in (json.loads(raw) for _, raw in bears):
+        key = body["run"], body["detail"]["direction"], body["detail"]["chunk"]
+        manifest = session.get(Manifest, key)
         if manifest is not None:
-            yield f"manifests/r-{run_id}.{direction}.{number}.bin", manifest.payload
+            yield f"manifests/{verifier.manifest_name(body)}.bin", manifest.payload
             session.expunge(manifest)
 
 
@@ -188,11 +189,11 @@ def _about(
     session: Session,
     wanted: Wanted,
     positions: range,
-    entries: int,
+    chosen: _Chosen,
     last: Checkpoint,
     holds: int,
 ) -> About:
-    sample = wanted.sample
+    drawing = chosen.drawing
     return About(
         environment=wanted.environment,
         since=wanted.since,
@@ -200,12 +201,13 @@ def _about(
         policy=wanted.policy,
         made_at=database.now(session),
         positions=positions,
-        entries=entries,
+        entries=chosen.entries,
+        runs=log.runs(session, positions, wanted.policy),
         size=last.size,
         root=last.root.hex(),
         signed_at=last.at,
         holds=holds,
-        sampled=None if sample is None else min(sample.count, entries),
+        sampled=None if drawing is None else (len(drawing.runs.names), len(drawing.records.names)),
     )
 
 

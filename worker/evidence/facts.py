@@ -29,9 +29,11 @@ DECISIONS = {
 }
 """What people decided, by the actions that tell of it."""
 
-_KINDS = {
+KIND_OF = {
     action: kind for kinds in (EXCEPTIONS, DECISIONS) for kind in kinds for action in kinds[kind]
 }
+LISTED = 200
+"""Exceptions of a kind that are kept; of the others there is the number."""
 _SERVICES = "tend-"
 
 
@@ -41,7 +43,6 @@ class Facts:
 
     entries: int = 0
     actions: Counter[str] = field(default_factory=Counter)
-    runs: set[int] = field(default_factory=set)
     ended: Counter[str] = field(default_factory=Counter)
     """By state, how many runs came to it; a run may come to several."""
     records: dict[str, Counter[str]] = field(default_factory=dict)
@@ -54,16 +55,17 @@ class Facts:
     """By name of a person and proof of it, what they did; Tend itself is not among them."""
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
     """By policy, each version that ran or was enabled, and when it was first met."""
+    number: Counter[str] = field(default_factory=Counter)
+    """By kind of exception and decision, how many there are."""
     listed: dict[str, list[Document]] = field(default_factory=dict)
-    """By kind of exception and decision, each of its entries."""
+    """By kind, its entries: every decision, and as many exceptions as `listing` allows."""
+    listing: int | None = None
 
     def take(self, body: Document) -> None:
         """Add one entry."""
         action, detail = body["action"], body["detail"]
         self.entries += 1
         self.actions[action] += 1
-        if body["run"] is not None:
-            self.runs.add(body["run"])
         if not body["actor"].startswith(_SERVICES):
             did = self.actors.setdefault((body["actor"], body["actor_proof"]), Counter())
             did[action] += 1
@@ -75,8 +77,14 @@ class Facts:
         if action in _ENDS:
             self.ended[_ENDS[action]] += 1
             self.days_of_ends.setdefault(body["at"][:10], Counter())[_ENDS[action]] += 1
-        if action in _KINDS:
-            self.listed.setdefault(_KINDS[action], []).append(event(body))
+        if action in KIND_OF:
+            self._list(KIND_OF[action], body)
+
+    def _list(self, kind: str, body: Document) -> None:
+        self.number[kind] += 1
+        is_bounded = self.listing is not None and kind in EXCEPTIONS
+        if not is_bounded or self.number[kind] <= (self.listing or 0):
+            self.listed.setdefault(kind, []).append(event(body))
 
     def _count(self, day: str, counts: dict[str, dict[str, int]]) -> None:
         for place, became in counts.items():

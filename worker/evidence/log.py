@@ -1,12 +1,13 @@
 """The part of the audit log that a bundle or an export speaks of."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from worker.audit import checkpoints
+from worker.audit.streaming import streamed
 from worker.errors import NotSigned
 from worker.tables import Checkpoint, Entry, Position, Unsequenced
 
@@ -63,25 +64,36 @@ def span(session: Session, since: datetime, until: datetime) -> range:
     return range(0) if first is None else range(first, last + 1)
 
 
-def entries(session: Session, positions: range, policy: str | None) -> Iterator[tuple[int, bytes]]:
-    """Position and body of each entry there, in order."""
+def entries(
+    session: Session, positions: range, policy: str | None, actions: Collection[str] = ()
+) -> Iterator[tuple[int, bytes]]:
+    """Position and body of each entry there, in order; with `actions`, only of these."""
     if not positions:
         return
-    query = (
-        select(Position.position, Entry.body)
-        .join(Entry, Entry.id == Position.entry_id)
-        .where(Position.position >= positions.start, Position.position < positions.stop)
-        .order_by(Position.position)
-        .execution_options(yield_per=_PAGE)
-    )
-    if policy is not None:
-        query = query.where(Entry.policy == policy)
-    for row in session.execute(query):
+    query = select(Position.position, Entry.body).join(Entry, Entry.id == Position.entry_id)
+    query = query.where(*_there(positions, policy))
+    if actions:
+        query = query.where(Entry.action.in_(actions))
+    for row in streamed(session, query.order_by(Position.position), _PAGE):
         yield row.position, row.body
+
+
+def runs(session: Session, positions: range, policy: str | None) -> int:
+    """Of how many runs these entries are."""
+    query = select(func.count(Entry.run_id.distinct()))
+    there = query.join(Position, Entry.id == Position.entry_id).where(*_there(positions, policy))
+    return (session.scalar(there) or 0) if positions else 0
+
+
+def _there(positions: range, policy: str | None) -> Iterator[ColumnElement[bool]]:
+    yield Position.position >= positions.start
+    yield Position.position < positions.stop
+    if policy is not None:
+        yield Entry.policy == policy
 
 
 def leaves(session: Session, size: int) -> Iterator[bytes]:
     """The hashes of the first `size` entries, in order."""
     query = select(Position.leaf_hash).where(Position.position < size)
-    ordered = query.order_by(Position.position).execution_options(yield_per=_PAGE)
-    yield from session.scalars(ordered)
+    for (leaf,) in streamed(session, query.order_by(Position.position), _PAGE):
+        yield leaf

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from worker.audit.entries import stamp
 from worker.evidence.drawing import bars_of, stacked
-from worker.evidence.facts import DECISIONS, EXCEPTIONS, Document, Facts
+from worker.evidence.facts import DECISIONS, EXCEPTIONS, LISTED, Document, Facts
 from worker.evidence.pages import Block, Heading, Plot, Rows, Text
 
 PROVES = (
@@ -24,8 +24,6 @@ CANNOT = (
     "Whose records a manifest lists: that takes the subject's own key, see `tend audit receipt`.",
 )
 PARTIAL = "That nothing of other policies matters here: this bundle is of one policy alone."
-LISTED = 200
-"""Rows of a table; every one is in exceptions.json."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,13 @@ class About:
     made_at: datetime
     positions: range
     entries: int
+    runs: int
     size: int
     root: str
     signed_at: datetime
     holds: int
-    sampled: int | None
+    sampled: tuple[int, int] | None
+    """How many runs and how many records were drawn."""
 
 
 def title(about: About) -> str:
@@ -51,7 +51,7 @@ def title(about: About) -> str:
 
 
 def blocks(about: About, facts: Facts, policies: Sequence[Document]) -> Iterator[Block]:
-    yield Rows((), list(_population(about, facts)))
+    yield Rows((), list(_population(about)))
     yield Heading("What happened")
     yield Rows((), list(_what_happened(facts)))
     yield Heading("What this proves")
@@ -66,14 +66,14 @@ def blocks(about: About, facts: Facts, policies: Sequence[Document]) -> Iterator
     yield from _policies(policies)
     for kind in (*EXCEPTIONS, *DECISIONS):
         if facts.of(kind):
-            yield Heading(f"{kind.replace('_', ' ').capitalize()}: {len(facts.of(kind))}")
+            yield Heading(f"{kind.replace('_', ' ').capitalize()}: {facts.number[kind]:,}")
             yield Rows(("when (UTC)", "run", "policy", "who", "what"), list(_events(facts, kind)))
 
 
 def readme(about: About, facts: Facts) -> str:
     """Page one as text."""
     lines = [title(about), "=" * len(title(about)), ""]
-    lines += [f"{name}: {value}" for name, value in _population(about, facts)]
+    lines += [f"{name}: {value}" for name, value in _population(about)]
     lines += ["", "What happened", "-------------"]
     lines += [f"{name}: {value}" for name, value in _what_happened(facts)]
     whole = () if about.policy else (PROVES_WHOLE,)
@@ -86,17 +86,19 @@ def readme(about: About, facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def _population(about: About, facts: Facts) -> Iterator[tuple[str, str]]:
+def _population(about: About) -> Iterator[tuple[str, str]]:
     yield "Environment", about.environment
     yield "Period, UTC", f"from {stamp(about.since)} until before {stamp(about.until)}"
     yield "Filter", f"policy {about.policy}" if about.policy else "none: every policy"
     between = f"{about.positions.start:,} to {about.positions.stop - 1:,}"
     place = f"positions {between}" if about.positions else "no positions"
-    yield "Population", f"{about.entries:,} entries of {len(facts.runs):,} runs, {place}"
+    yield "Population", f"{about.entries:,} entries of {about.runs:,} runs, {place}"
     yield "Log", f"{about.size:,} entries under root {about.root}, signed {stamp(about.signed_at)}"
     yield "Legal holds", f"{about.holds:,} stood at some time of the period, see holds.json"
     if about.sampled is not None:
-        yield "Sample", f"{about.sampled} entries, each with its proof, in sample.json"
+        runs, records = about.sampled
+        drawn = f"{runs} runs with all of their entries, and {records} changed records"
+        yield "Sample", f"{drawn}, each with its proof, in sample.json"
     yield "Made", stamp(about.made_at)
 
 
@@ -107,7 +109,7 @@ def _what_happened(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Records", "none was changed"
     yield "Runs that ended", _counted(facts.ended) or "none"
     for kind in EXCEPTIONS:
-        yield kind.replace("_", " ").capitalize(), f"{len(facts.of(kind)):,}"
+        yield kind.replace("_", " ").capitalize(), f"{facts.number[kind]:,}"
     claimed = facts.claimed
     people = ", ".join(f"{name} ({count:,} entries)" for name, count in claimed.items())
     yield "Claimed actors", people or "none: whoever acted proved who they are"
@@ -159,8 +161,8 @@ def _events(facts: Facts, kind: str) -> Iterator[tuple[str, ...]]:
         said = ": ".join(part for part in (one["action"], more, what) if part)
         who = f"{one['actor']} ({one['actor_proof']})"
         yield one["at"][:19], one["run"] or "", one["policy"] or "", who, said
-    if len(facts.of(kind)) > LISTED:
-        yield "", "", "", "", f"{len(facts.of(kind)) - LISTED:,} more in exceptions.json"
+    if facts.number[kind] > LISTED:
+        yield "", "", "", "", f"{facts.number[kind] - LISTED:,} more in exceptions.json"
 
 
 def _counted(counts: Counter[str]) -> str:

@@ -14,15 +14,19 @@ It ends with 0 if all of this holds, else with 1 and one line for each thing tha
 4. every entry stands in that tree at its own position, and without a policy's filter none is left
    out between the first and the last;
 5. every manifest has the root that its entry says, and every policy text the hash that is its name;
-6. the sample is the one that its seed draws, and each item's proof leads to the last checkpoint.
+6. the sample is the one that its seed draws, of runs and of changed records, and each item's proof
+   leads to the last checkpoint.
 
 Of a receipt: that a signed checkpoint covers its entries, that each line stands in the manifest of
 which they bear the root, and that each is one of the subject whose key the receipt has.
 
 Without a KEY the key in the bundle is believed: then compare it with the one you know.
+
+It reads the bundle as a stream: memory does not grow with the entries.
 """
 
 import base64
+import bisect
 import hashlib
 import hmac
 import json
@@ -30,7 +34,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 Complain = Callable[[str], object]
 Point = tuple[int, int, int, int]
@@ -49,17 +53,36 @@ class Bundle:
         files = [path for path in self._folder.rglob("*") if path.is_file()]
         return [path.relative_to(self._folder).as_posix() for path in files]
 
-    def read(self, name: str) -> bytes:
+    def open(self, name: str) -> IO[bytes]:
         if self._zip is not None:
-            return self._zip.read(name)
-        return (self._folder / name).read_bytes()
+            return self._zip.open(name)
+        return (self._folder / name).open("rb")
+
+    def read(self, name: str) -> bytes:
+        with self.open(name) as file:
+            return file.read()
 
     def json(self, name: str) -> Any:
         return json.loads(self.read(name))
 
     def lines(self, name: str) -> Iterator[Any]:
-        for line in self.read(name).splitlines():
-            yield json.loads(line)
+        with self.open(name) as file:
+            for line in file:
+                yield json.loads(line)
+
+    def hashes(self, name: str) -> Iterator[bytes]:
+        """The content, 32 bytes at a time."""
+        with self.open(name) as file:
+            while block := file.read(32 * 4096):
+                for start in range(0, len(block), 32):
+                    yield block[start : start + 32]
+
+    def sha256(self, name: str) -> str:
+        digest = hashlib.sha256()
+        with self.open(name) as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
 
 
 # --- Ed25519, as RFC 8032 writes it: section 5.1 and appendix A -----------------------------
@@ -182,20 +205,24 @@ def fold(peaks: list[bytes]) -> bytes:
     return top
 
 
-def roots(leaves: list[bytes], sizes: list[int]) -> dict[int, bytes]:
-    """The roots over the first so many leaves, for each of these sizes, in one pass."""
-    peaks: list[bytes] = []
-    found = {0: fold([])}
-    wanted = set(sizes)
-    for number, given in enumerate(leaves):
-        value, rest = given, number
+class Tree:
+    """A tree that grows leaf by leaf, of which the roots of the complete subtrees are kept."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._peaks: list[bytes] = []
+
+    def append(self, value: bytes) -> None:
+        rest = self.size
         while rest & 1:
-            value = node(peaks.pop(), value)
+            value = node(self._peaks.pop(), value)
             rest >>= 1
-        peaks.append(value)
-        if number + 1 in wanted:
-            found[number + 1] = fold(peaks)
-    return found
+        self._peaks.append(value)
+        self.size += 1
+
+    @property
+    def root(self) -> bytes:
+        return fold(self._peaks)
 
 
 def climbed(value: bytes, position: int, size: int, proof: list[bytes]) -> bytes:
@@ -214,109 +241,236 @@ def climbed(value: bytes, position: int, size: int, proof: list[bytes]) -> bytes
     return value if last == 0 else b""
 
 
+# --- samples that anybody draws again -------------------------------------------------------
+
+
+class Draw:
+    """The names whose SHA-256 after the seed is smallest, whatever order they come in."""
+
+    def __init__(self, seed: str, count: int) -> None:
+        self._seed, self._count = seed, count
+        self._drawn: list[tuple[bytes, str]] = []
+
+    def take(self, name: str) -> None:
+        ranked = hashlib.sha256(f"{self._seed}:{name}".encode()).digest(), name
+        is_full = len(self._drawn) == self._count
+        if is_full and (not self._drawn or ranked >= self._drawn[-1]):
+            return
+        place = bisect.bisect_left(self._drawn, ranked)
+        if self._drawn[place : place + 1] != [ranked]:
+            self._drawn.insert(place, ranked)
+            del self._drawn[self._count :]
+
+    @property
+    def names(self) -> list[str]:
+        return [name for _, name in self._drawn]
+
+
+def manifest_name(body: Any) -> str:
+    """The name of the manifest that an entry bears."""
+    detail = body["detail"]
+    return "r-{}.{}.{}".format(body["run"], detail["direction"], detail["chunk"])
+
+
+class Drawing:
+    """The runs of the period, and the changed records, each as a line of a manifest."""
+
+    def __init__(self, seed: str, count: int) -> None:
+        self.runs = Draw(seed, count)
+        self.records = Draw(seed, count)
+
+    def take(self, body: Any) -> None:
+        """One entry of the period."""
+        if body["run"] is not None:
+            self.runs.take("r-{}".format(body["run"]))
+        if body["action"] == "chunk_manifest":
+            for index in range(body["detail"]["lines"]):
+                self.records.take(f"{manifest_name(body)}.{index}")
+
+
 # --- the six checks -------------------------------------------------------------------------
 
 
 def check_files(bundle: Bundle, statement: Any, complain: Complain) -> None:
+    names = set(bundle.names())
     for name, digest in statement["files"].items():
-        if name not in bundle.names():
+        if name not in names:
             complain(name + " is missing")
-        elif hashlib.sha256(bundle.read(name)).hexdigest() != digest:
+        elif bundle.sha256(name) != digest:
             complain(name + " is not the file that bundle.json names")
-    for name in set(bundle.names()) - set(statement["files"]) - {"bundle.json"}:
+    for name in names - set(statement["files"]) - {"bundle.json"}:
         complain(name + " is not named in bundle.json")
 
 
-def check_checkpoints(
-    bundle: Bundle, statement: Any, trusted: str | None, complain: Complain
-) -> list[bytes]:
-    """Returns the leaves that the last checkpoint covers."""
-    text = trusted or bundle.read("keys.txt").decode()
-    keys = [parsed_key(line) for line in text.splitlines() if line.strip()]
-    raw = bundle.read("leaves.bin")
-    leaves = [raw[start : start + 32] for start in range(0, len(raw), 32)]
-    signed: list[tuple[int, bytes]] = []
-    for one in bundle.lines("checkpoints.jsonl"):
-        try:
-            signed.append(head(one["note"], keys))
-        except ValueError as error:
-            complain(str(error))
-    computed = roots(leaves, [size for size, _ in signed])
-    for size, root in signed:
-        if computed.get(size) != root:
-            complain(f"the checkpoint over {size} entries is not the root over their leaves")
-    if max((size for size, _ in signed), default=-1) != len(leaves):
-        complain("no checkpoint covers exactly the leaves in this bundle")
-    if statement["log"]["size"] != len(leaves):
-        complain("bundle.json speaks of another number of leaves")
-    return leaves
+class Log:
+    """The leaves, read once: the tree grows, and is compared with each checkpoint on its way."""
+
+    def __init__(self, bundle: Bundle, trusted: str | None, complain: Complain) -> None:
+        self.tree = Tree()
+        self._leaves = bundle.hashes("leaves.bin")
+        self._complain = complain
+        self._roots: dict[int, set[bytes]] = {}
+        text = trusted or bundle.read("keys.txt").decode()
+        keys = [parsed_key(line) for line in text.splitlines() if line.strip()]
+        for one in bundle.lines("checkpoints.jsonl"):
+            try:
+                size, root = head(one["note"], keys)
+            except ValueError as error:
+                complain(str(error))
+            else:
+                self._roots.setdefault(size, set()).add(root)
+        self._last = max(self._roots, default=-1)
+        self._compare()
+
+    def leaf(self, position: int) -> bytes | None:
+        """The leaf at this position; asked for with rising positions."""
+        found = None
+        while self.tree.size <= position:
+            found = next(self._leaves, None)
+            if found is None:
+                return None
+            self.tree.append(found)
+            self._compare()
+        return found
+
+    def finish(self, statement: Any) -> bytes:
+        """Read what is left; returns the root over everything."""
+        while self.leaf(self.tree.size) is not None:
+            pass
+        for size in self._roots:
+            self._complain(f"the checkpoint over {size} entries is over more than there are")
+        if self._last != self.tree.size:
+            self._complain("no checkpoint covers exactly the leaves in this bundle")
+        if statement["log"]["size"] != self.tree.size:
+            self._complain("bundle.json speaks of another number of leaves")
+        return self.tree.root
+
+    def _compare(self) -> None:
+        for root in self._roots.pop(self.tree.size, ()):
+            if root != self.tree.root:
+                size = self.tree.size
+                self._complain(f"the checkpoint over {size} entries is not the root over them")
 
 
-def check_entries(
-    bundle: Bundle, statement: Any, leaves: list[bytes], complain: Complain
-) -> dict[int, Any]:
-    """Returns the bodies by their positions."""
-    bodies: dict[int, Any] = {}
+class Sums:
+    """What the entries add up to, counted here and not read from a summary."""
+
+    def __init__(self, period: Any) -> None:
+        self.entries = 0
+        self.records: dict[str, int] = {}
+        self._since, self._until = period["from"], period["to"]
+
+    def is_of_period(self, body: Any) -> bool:
+        return bool(self._since <= body["at"] < self._until)
+
+    def take(self, body: Any) -> None:
+        self.entries += 1
+        if body["action"] == "chunk_manifest" and self.is_of_period(body):
+            for place, counted in body["detail"]["counts"].items():
+                for became, count in counted.items():
+                    name = f"{place} {became}"
+                    self.records[name] = self.records.get(name, 0) + count
+
+
+class SampleCheck:
+    """The sample drawn again, and its proofs, from what the entries and manifests turn out to be.
+
+    `runs` has the positions of each drawn run's entries, `bearers` those of the entries that bear
+    the manifests of drawn records.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        found = bundle.json("sample.json") if "sample.json" in bundle.names() else None
+        self._sample = found or {"seed": "", "asked": 0, "runs": [], "records": []}
+        self._drawing = Drawing(self._sample["seed"], self._sample["asked"])
+        self._runs: dict[str, list[int]] = {one["run"]: [] for one in self._sample["runs"]}
+        self._bearers: dict[str, int] = {one["manifest"]: -1 for one in self._sample["records"]}
+        self._roots: dict[str, tuple[int, str]] = {}
+        self._leaves: dict[int, bytes] = {}
+
+    def take(self, position: int, value: bytes, body: Any, *, is_of_period: bool) -> None:
+        if is_of_period:
+            self._drawing.take(body)
+        run = "r-{}".format(body["run"])
+        if run in self._runs:
+            self._runs[run].append(position)
+            self._leaves[position] = value
+        if body["action"] == "chunk_manifest" and manifest_name(body) in self._bearers:
+            self._bearers[manifest_name(body)] = position
+            self._roots[manifest_name(body)] = body["detail"]["lines"], body["detail"]["root"]
+            self._leaves[position] = value
+
+    def finish(self, size: int, root: bytes, complain: Complain) -> None:
+        records = [f"{one['manifest']}.{one['index']}" for one in self._sample["records"]]
+        drawn = [one["run"] for one in self._sample["runs"]], records
+        if drawn != (self._drawing.runs.names, self._drawing.records.names):
+            complain("the sample is not the one that its seed draws")
+        for one in self._sample["runs"]:
+            if [entry["position"] for entry in one["entries"]] != self._runs[one["run"]]:
+                complain(f"the sampled run {one['run']} has other entries in this bundle")
+            for entry in one["entries"]:
+                self._check_entry(entry, size, root, complain)
+        for one in self._sample["records"]:
+            self._check_entry(one["entry"], size, root, complain)
+            self._check_line(one, complain)
+
+    def _check_entry(self, entry: Any, size: int, root: bytes, complain: Complain) -> None:
+        position = entry["position"]
+        steps = [bytes.fromhex(step) for step in entry["proof"]]
+        if climbed(self._leaves.get(position, b""), position, size, steps) != root:
+            complain(f"the proof of the sampled entry {position} does not lead to the log")
+
+    def _check_line(self, one: Any, complain: Complain) -> None:
+        lines, root = self._roots.get(one["manifest"], (0, ""))
+        steps = [bytes.fromhex(step) for step in one["proof"]]
+        found = climbed(leaf(bytes.fromhex(one["line"])), one["index"], lines, steps)
+        if found.hex() != root or one["entry"]["position"] != self._bearers[one["manifest"]]:
+            complain(f"the sampled record {one['manifest']}.{one['index']} is not in its manifest")
+
+
+def check_manifest(bundle: Bundle, position: int, body: Any, complain: Complain) -> None:
+    name = f"manifests/{manifest_name(body)}.bin"
+    found = Tree()
+    try:
+        for line in bundle.hashes(name):
+            found.append(leaf(line))
+    except (KeyError, OSError):
+        pass  # it is missing, so there are no lines
+    if (found.root.hex(), found.size) != (body["detail"]["root"], body["detail"]["lines"]):
+        complain(f"{name} is not the manifest of entry {position}")
+
+
+def check_entries(bundle: Bundle, statement: Any, log: Log, complain: Complain) -> Sums:
+    """Every entry at its place, its manifest, and the sample."""
+    sums, sample = Sums(statement["filter"]), SampleCheck(bundle)
+    is_whole = statement["filter"]["policy"] is None
     last = -1
     for line in bundle.lines("entries.jsonl"):
-        position, body = line["position"], line["body"]
-        if not last < position < len(leaves) or leaf(body.encode()) != leaves[position]:
+        position, value = line["position"], leaf(line["body"].encode())
+        if not last < position or log.leaf(position) != value:
             complain(f"entry {position} is not the one that stands there in the log")
             continue
-        if statement["filter"]["policy"] is None and bodies and position != last + 1:
+        if is_whole and sums.entries and position != last + 1:
             complain(f"entries are left out between {last} and {position}")
         last = position
-        bodies[position] = json.loads(body)
-    if len(bodies) != statement["entries"]["count"]:
+        body = json.loads(line["body"])
+        sums.take(body)
+        sample.take(position, value, body, is_of_period=sums.is_of_period(body))
+        if body["action"] == "chunk_manifest":
+            check_manifest(bundle, position, body, complain)
+    if sums.entries != statement["entries"]["count"]:
         complain(f"bundle.json speaks of {statement['entries']['count']} entries")
-    return bodies
-
-
-def check_manifests(bundle: Bundle, bodies: dict[int, Any], complain: Complain) -> None:
-    for position, body in bodies.items():
-        if body["action"] != "chunk_manifest":
-            continue
-        detail = body["detail"]
-        name = "manifests/r-{}.{}.{}.bin".format(body["run"], detail["direction"], detail["chunk"])
-        raw = bundle.read(name) if name in bundle.names() else b""
-        lines = [leaf(raw[start : start + 32]) for start in range(0, len(raw), 32)]
-        found = roots(lines, [len(lines)])[len(lines)].hex()
-        if (found, len(lines)) != (detail["root"], detail["lines"]):
-            complain(f"{name} is not the manifest of entry {position}")
+    root = log.finish(statement)
+    sample.finish(log.tree.size, root, complain)
+    return sums
 
 
 def check_policies(bundle: Bundle, complain: Complain) -> None:
     for name in bundle.names():
         if name.startswith("policies/") and name.endswith(".json"):
             version = name.rpartition("/")[2][: -len(".json")]
-            if hashlib.sha256(bundle.read(name)).hexdigest() != version:
+            if bundle.sha256(name) != version:
                 complain(name + " is not the policy text of that version")
-
-
-def drawn(seed: str, positions: list[int], count: int) -> list[int]:
-    """The positions whose SHA-256 after the seed is smallest: anybody draws the same."""
-
-    def rank(position: int) -> bytes:
-        return hashlib.sha256(f"{seed}:{position}".encode()).digest()
-
-    return sorted(sorted(positions, key=rank)[:count])
-
-
-def check_sample(
-    bundle: Bundle, bodies: dict[int, Any], leaves: list[bytes], complain: Complain
-) -> None:
-    if "sample.json" not in bundle.names():
-        return
-    sample = bundle.json("sample.json")
-    items = {item["position"]: item["proof"] for item in sample["items"]}
-    if sorted(items) != drawn(sample["seed"], list(bodies), sample["asked"]):
-        complain("the sample is not the one that its seed draws")
-    size = len(leaves)
-    root = roots(leaves, [size])[size]
-    for position, proof in items.items():
-        steps = [bytes.fromhex(step) for step in proof]
-        if position not in bodies or climbed(leaves[position], position, size, steps) != root:
-            complain(f"the proof of the sampled entry {position} does not lead to the log")
 
 
 def check(place: Path, trusted: str | None, say: Complain) -> int:
@@ -326,15 +480,13 @@ def check(place: Path, trusted: str | None, say: Complain) -> int:
     statement = bundle.json("bundle.json")
     check_files(bundle, statement, faults.append)
     try:
-        leaves = check_checkpoints(bundle, statement, trusted, faults.append)
-        bodies = check_entries(bundle, statement, leaves, faults.append)
-        check_manifests(bundle, bodies, faults.append)
+        log = Log(bundle, trusted, faults.append)
+        sums = check_entries(bundle, statement, log, faults.append)
         check_policies(bundle, faults.append)
-        check_sample(bundle, bodies, leaves, faults.append)
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         faults.append(f"a file cannot be read: {type(error).__name__}: {error}")
     else:
-        for line in told(statement, bodies):
+        for line in told(statement, sums):
             say(line)
         source = "the key you gave" if trusted else "the key in this bundle, which you must know:"
         say(f"signed by {source}")
@@ -404,8 +556,8 @@ def check_receipt(place: Path, trusted: str | None, say: Complain) -> int:
     return len(faults)
 
 
-def told(statement: Any, bodies: dict[int, Any]) -> Iterator[str]:
-    """What the entries add up to, counted here and not read from a summary."""
+def told(statement: Any, sums: Sums) -> Iterator[str]:
+    """What the entries add up to."""
     chosen = statement["filter"]
     yield "{}, from {} until before {}, policy {}".format(
         statement["environment"],
@@ -413,17 +565,9 @@ def told(statement: Any, bodies: dict[int, Any]) -> Iterator[str]:
         chosen["to"],
         chosen["policy"] or "any",
     )
-    yield f"{len(bodies)} entries of a log of {statement['log']['size']}"
-    records: dict[str, int] = {}
-    for body in bodies.values():
-        is_of_period = chosen["from"] <= body["at"] < chosen["to"]
-        if body["action"] == "chunk_manifest" and is_of_period:
-            for place, counted in body["detail"]["counts"].items():
-                for became, count in counted.items():
-                    name = f"{place} {became}"
-                    records[name] = records.get(name, 0) + count
-    for name in sorted(records):
-        yield f"  {name}: {records[name]} records"
+    yield f"{sums.entries} entries of a log of {statement['log']['size']}"
+    for name in sorted(sums.records):
+        yield f"  {name}: {sums.records[name]} records"
 
 
 def main(arguments: list[str]) -> int:

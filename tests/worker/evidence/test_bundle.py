@@ -1,5 +1,6 @@
 """The bundle, and the verifier that a reviewer runs on it with a bare Python."""
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from tests.worker.evidence.bundles import (
@@ -22,7 +25,7 @@ from tests.worker.evidence.manifested import ADA
 from tests.worker.scenario import TESTER, Scenario, purge
 from worker import operations
 from worker.errors import NotSigned, UsageError
-from worker.evidence import bundle
+from worker.evidence import bundle, verifier
 from worker.evidence.sample import Sample
 from worker.masking import contains_email
 from worker.tables import Checkpoint
@@ -142,13 +145,59 @@ def test_page_one_is_in_plain_words_and_the_same_in_every_form(packed: Path) -> 
     assert (folder / "summary.pdf").read_bytes().startswith(b"%PDF-")
 
 
+def bodies(packed: Path) -> dict[int, Any]:
+    return {line["position"]: json.loads(line["body"]) for line in lines(packed, "entries.jsonl")}
+
+
+def test_a_sample_has_runs_with_all_of_their_entries_and_single_changed_records(
+    packed: Path,
+) -> None:
+    sample, found = read(packed, "sample.json"), bodies(packed)
+    of_runs: dict[str, list[int]] = {}
+    for position, body in found.items():
+        if body["run"] is not None:
+            of_runs.setdefault(f"r-{body['run']}", []).append(position)
+    sampled = {
+        one["run"]: [entry["position"] for entry in one["entries"]] for one in sample["runs"]
+    }
+    assert sampled == of_runs  # there are fewer than five
+    assert len(sample["records"]) == 5
+    for one in sample["records"]:
+        bearer = found[one["entry"]["position"]]
+        assert verifier.manifest_name(bearer) == one["manifest"]
+        with zipfile.ZipFile(packed) as files:
+            raw = files.read(f"manifests/{one['manifest']}.bin")
+        assert bytes.fromhex(one["line"]) == raw[one["index"] * 32 : one["index"] * 32 + 32]
+
+
 def test_a_sample_is_drawn_the_same_again_and_otherwise_with_another_seed(packed: Path) -> None:
-    sample = read(packed, "sample.json")
-    drawn = [item["position"] for item in sample["items"]]
-    everything = [line["position"] for line in lines(packed, "entries.jsonl")]
-    assert len(drawn) == 5
-    assert drawn == SAMPLE.drawn(reversed(everything))
-    assert drawn != Sample(5, "another seed").drawn(everything)
+    def drawn(seed: str) -> list[str]:
+        drawing = Sample(5, seed).drawing()
+        for body in bodies(packed).values():
+            drawing.take(body)
+        return drawing.records.names
+
+    sampled = [
+        f"{one['manifest']}.{one['index']}" for one in read(packed, "sample.json")["records"]
+    ]
+    assert sampled == drawn(SAMPLE.seed)
+    assert sampled != drawn("another seed")
+
+
+@given(names=st.lists(st.text(max_size=3), max_size=40), count=st.integers(0, 8), seed=st.text())
+def test_what_is_drawn_depends_on_no_order_and_on_no_repetition(
+    names: list[str], count: int, seed: str
+) -> None:
+    def drawn(given: list[str]) -> list[str]:
+        draw = verifier.Draw(seed, count)
+        for name in given:
+            draw.take(name)
+        return draw.names
+
+    def rank(name: str) -> bytes:
+        return hashlib.sha256(f"{seed}:{name}".encode()).digest()
+
+    assert drawn(names) == drawn(names[::-1] * 2) == sorted(set(names), key=rank)[:count]
 
 
 def test_a_bundle_of_one_policy_has_its_entries_alone_and_says_so(
@@ -215,6 +264,18 @@ def choose_the_sample(folder: Path) -> None:
     path.write_text(path.read_text().replace("auditor-2026", "my own"))
 
 
+def take_an_entry_out_of_the_sample(folder: Path) -> None:
+    sample = json.loads((folder / "sample.json").read_text())
+    del sample["runs"][0]["entries"][0]
+    (folder / "sample.json").write_text(json.dumps(sample))
+
+
+def put_another_record_into_the_sample(folder: Path) -> None:
+    sample = json.loads((folder / "sample.json").read_text())
+    sample["records"][0]["line"] = sample["records"][1]["line"]
+    (folder / "sample.json").write_text(json.dumps(sample))
+
+
 def forge_summary(folder: Path) -> None:
     path = folder / "summary.html"
     path.write_text(path.read_text().replace("20 deleted", "2 deleted"))
@@ -229,12 +290,14 @@ def replace_keys(folder: Path) -> None:
     [
         (forge_body, "is not the one that stands there in the log"),
         (drop_entry, "entries are left out between 2 and 4"),
-        (swap_leaves, "is not the root over their leaves"),
+        (swap_leaves, "is not the root over them"),
         (cut_the_tail, "no checkpoint covers exactly the leaves"),
         (forge_checkpoint, "a checkpoint is signed by no key"),
         (forge_manifest, "r-1.apply.0.bin is not the manifest of entry"),
         (forge_policy, "is not the policy text of that version"),
         (choose_the_sample, "the sample is not the one that its seed draws"),
+        (take_an_entry_out_of_the_sample, "has other entries in this bundle"),
+        (put_another_record_into_the_sample, "is not in its manifest"),
         (forge_summary, "summary.html is not the file that bundle.json names"),
         (replace_keys, "a file cannot be read"),
         (lambda folder: (folder / "more.txt").touch(), "more.txt is not named in bundle.json"),
