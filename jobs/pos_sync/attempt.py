@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from jobs.pos_sync import keeping
 from jobs.pos_sync.breaker import Permission, Verdict
 from jobs.pos_sync.condition import Condition
-from jobs.pos_sync.connectors import CONNECTORS
+from jobs.pos_sync.connectors import CONNECTORS, ORDERS
 from jobs.pos_sync.connectors.base import Connector
 from jobs.pos_sync.credentials import Credentials
 from jobs.pos_sync.failures import Kind, SyncFailed
@@ -23,7 +23,8 @@ from jobs.pos_sync.register import (
     settle_success,
     write_steps,
 )
-from jobs.pos_sync.sync import Order, Synced, sync
+from jobs.pos_sync.sales import Orders, Sales
+from jobs.pos_sync.sync import Order, Synced, sync, sync_sales
 from jobs.pos_sync.tables import PosStore
 from jobs.pos_sync.tools import Tools
 from jobs.pos_sync.transport import Http, Rules
@@ -160,7 +161,11 @@ class _Attempt:
         if self.is_recovery:
             self._noted("reset connection", lambda: self._connected(lambda _http: None))
             self.verify()
-        return self._noted("sync", lambda: self._sync(approved))
+        synced = self._noted("sync", lambda: self._sync(approved))
+        sales, orders = self.tools.sales_of(self.row.key), ORDERS.get(self.row.provider)
+        if sales is None or orders is None or not sales.has_owner(self.row.key):
+            return synced
+        return replace(synced, sales=self._noted("orders", lambda: self._orders(sales, orders)))
 
     @property
     def is_recovery(self) -> bool:
@@ -177,7 +182,7 @@ class _Attempt:
         self._noted("test connection", lambda: self._asked(found, self.connector.check))
 
     def _sync(self, approved: str | None) -> Synced:
-        order = Order(self.row.key, self.now, self.tools.whole_every, approved)
+        order = self._order(approved)
         catalog = self.tools.catalog_of(self.row.key)
 
         def synced(http: Http, found: Credentials) -> Synced:
@@ -190,6 +195,18 @@ class _Attempt:
                 at = catalog.standing(self.row.key)
                 self.diff = catalog.vanishing(self.row.key, at).digest if at else None
             raise
+
+    def _orders(self, sales: Sales, orders: Orders) -> int:
+        order = self._order(None)
+
+        def read(http: Http, found: Credentials) -> int:
+            return sync_sales(sales, orders, http, found, order)
+
+        return self._asked(self._usable(), read)
+
+    def _order(self, approved: str | None) -> Order:
+        tools = self.tools
+        return Order(self.row.key, self.now, tools.whole_every, tools.sales_back, approved)
 
     def _usable(self) -> Held:
         """The credentials, refreshed if they end within the minute."""

@@ -65,8 +65,10 @@ def sync(case: Case, approved: str | None) -> None:
     key = case.row.key
     if result.synced is not None:
         done = result.synced
-        sentence = f"{key} is synced: {done.records} records, {done.deleted} deleted."
-        facts = {"records": done.records, "deleted": done.deleted, "drifted": done.drifted}
+        sold = f", {done.sales} lines of orders" if done.sales else ""
+        sentence = f"{key} is synced: {done.records} records, {done.deleted} deleted{sold}."
+        counts = {"records": done.records, "deleted": done.deleted, "sales": done.sales}
+        facts = {**counts, "drifted": done.drifted}
         case.say(sentence, ended=result.ended, error=None, **facts)
         return
     if result.ended is Ended.WAITS:

@@ -21,7 +21,7 @@ from jobs.pos_sync.passes import (
     named,
     step,
 )
-from jobs.pos_sync.products import Page, Product
+from jobs.pos_sync.products import Drifted, Page, Product
 
 PASSES = "tend_pos_passes"
 RECORDS = "tend_pos_records"
@@ -43,35 +43,27 @@ class MongoCatalog:
 
     def standing(self, store: str) -> Pass | None:
         with self._writing() as (database, session):
-            return _standing(database, session, store)
+            return standing(database, session, store)
 
     def begin(self, store: str, begun: Pass) -> Pass:
-        ended = {"_id": store, "$or": [{"done": True}, {"exhausted": True}]}
         with self._writing() as (database, session):
-            placed = database[PASSES].replace_one(ended, columns(begun), session=session)
-            if placed.matched_count == 0:
-                if _standing(database, session, store) is not None:
-                    raise _overtaken(store)
-                database[PASSES].insert_one({"_id": store, **columns(begun)}, session=session)
-            database[QUARANTINE].delete_many({"store": store}, session=session)
+            place(database, session, store, begun)
         return begun
 
     def write(self, store: str, at: Pass, page: Page) -> Pass:
         further = at.after(page)
         with self._writing() as (database, session):
-            _move(database, session, store, at, further)
+            move(database, session, store, at, further)
             found = step(page, _known(database, session, store, named(page)))
             _write_known(database, session, store, at.number, found.known)
             _write_products(database, session, store, found.write, at)
-            if page.drifted:
-                rows = [{"store": store, "page": at.pages, **one._asdict()} for one in page.drifted]
-                database[QUARANTINE].insert_many(rows, session=session)
+            set_aside(database, session, store, at, page.drifted)
         return further
 
     def restart(self, store: str, at: Pass) -> Pass:
         further = at.again()
         with self._writing() as (database, session):
-            _move(database, session, store, at, further)
+            move(database, session, store, at, further)
             database[QUARANTINE].delete_many({"store": store}, session=session)
         return further
 
@@ -88,9 +80,9 @@ class MongoCatalog:
             missed = _missed(database, session, store, at.number, unseen)
             due = every.external_ids if approved == every.digest else (*gone, *missed)
             deleted = database.products.delete_many(
-                {"storeId": _id(store), "externalId": {"$in": list(due)}}, session=session
+                {"storeId": id_of(store), "externalId": {"$in": list(due)}}, session=session
             ).deleted_count
-            _move(database, session, store, at, at.ended())
+            move(database, session, store, at, at.ended())
         return Finished(deleted, 0)
 
     def tell(self, store: str, status: str, data_as_of: str | None) -> None:
@@ -98,19 +90,42 @@ class MongoCatalog:
         if data_as_of is not None:
             values["dataAsOf"] = moment_of(data_as_of)
         with self._writing() as (database, session):
-            database.stores.update_one({"_id": _id(store)}, {"$set": values}, session=session)
+            database.stores.update_one({"_id": id_of(store)}, {"$set": values}, session=session)
+
+
+def place(database: Database[Document], session: ClientSession, walk: str, begun: Pass) -> None:
+    """Put a pass in the place of one that is at its end, or of none."""
+    ended = {"_id": walk, "$or": [{"done": True}, {"exhausted": True}]}
+    placed = database[PASSES].replace_one(ended, columns(begun), session=session)
+    if placed.matched_count == 0:
+        if standing(database, session, walk) is not None:
+            raise _overtaken(walk)
+        database[PASSES].insert_one({"_id": walk, **columns(begun)}, session=session)
+    database[QUARANTINE].delete_many({"store": walk}, session=session)
+
+
+def set_aside(
+    database: Database[Document],
+    session: ClientSession,
+    walk: str,
+    at: Pass,
+    drifted: Sequence[Drifted],
+) -> None:
+    if drifted:
+        rows = [{"store": walk, "page": at.pages, **one._asdict()} for one in drifted]
+        database[QUARANTINE].insert_many(rows, session=session)
 
 
 def _overtaken(store: str) -> Overtaken:
     return Overtaken(f"store {store} is in another worker's hands.")
 
 
-def _standing(database: Database[Document], session: ClientSession, store: str) -> Pass | None:
+def standing(database: Database[Document], session: ClientSession, store: str) -> Pass | None:
     found = database[PASSES].find_one({"_id": store}, {"_id": 0}, session=session)
     return None if found is None else Pass(**found)
 
 
-def _move(
+def move(
     database: Database[Document], session: ClientSession, store: str, at: Pass, further: Pass
 ) -> None:
     """First of all, so that of two workers with one pass the later one changes nothing."""
@@ -167,7 +182,7 @@ def _write_products(
 ) -> None:
     writes = [
         UpdateOne(
-            {"storeId": _id(store), "externalId": product.external_id},
+            {"storeId": id_of(store), "externalId": product.external_id},
             {"$set": _fields(product) | {"updatedAt": moment_of(at.begun_at)}},
             upsert=True,
         )
@@ -187,7 +202,7 @@ def _vanishing(
     database: Database[Document], session: ClientSession, store: str, at: Pass
 ) -> tuple[list[str], list[str], int]:
     """The products that the provider deleted, those that a whole pass did not see, and all."""
-    ours = {"storeId": _id(store), "externalId": {"$type": "string"}}
+    ours = {"storeId": id_of(store), "externalId": {"$type": "string"}}
     products = database.products.find(ours, {"externalId": 1}, session=session)
     there = sorted({str(one["externalId"]) for one in products})
     wanted = {"externalId": 1, "gone": 1, "seen": 1}
@@ -229,6 +244,6 @@ def _missed(
     return [one["externalId"] for one in database[RECORDS].find(due, session=session)]
 
 
-def _id(store: str) -> Any:
+def id_of(store: str) -> Any:
     said = store.removeprefix(PREFIX)
     return ObjectId(said) if ObjectId.is_valid(said) else said

@@ -112,6 +112,7 @@ SENTENCES: Mapping[str, Kind] = MappingProxyType(
         "non-expiring access tokens are no longer accepted": Kind.RETIRED,  # Shopify
         "invalid cursor": Kind.CURSOR_EXPIRED,  # Shopify GraphQL
         "pagetoken": Kind.CURSOR_EXPIRED,  # Amazon: InvalidInput about its pageToken
+        "nexttoken": Kind.CURSOR_EXPIRED,  # the same of orders
     }
 )
 """Where no code tells two things apart, a part of the message that does."""

@@ -37,6 +37,13 @@ class Pace(NamedTuple):
     burst: int = 1
 
 
+class Lane(NamedTuple):
+    """Requests of one kind, for which a provider has a limit of its own."""
+
+    name: str
+    pace: Pace
+
+
 BUDGET = Pace(60, 60, 60)
 """What all stores of a provider together may try again."""
 

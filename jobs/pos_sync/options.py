@@ -26,6 +26,8 @@ class PosOptions(TaskOptions):
     """The applications whose `stores` are read."""
     whole_every: Duration = Field(default="24h", validate_default=True)
     """How often a whole catalogue is read: only that shows what is missing."""
+    sales_back: Duration = Field(default="60d", validate_default=True)
+    """How far back the first look at a store's orders goes."""
     answer_within: Duration = Field(default="30s", validate_default=True)
     """The longest that one request may take, from the name's look-up to the last byte."""
     private_hosts: tuple[Annotated[str, AfterValidator(_place)], ...] = ()
@@ -37,4 +39,5 @@ class PosOptions(TaskOptions):
 
     @property
     def written(self) -> tuple[str, ...]:
-        return ("products", "stores")
+        ours = ("products", "stores")
+        return (*ours, "salesData") if "mongo" in self.stores_in else ours

@@ -5,10 +5,10 @@ a page and its cursor are one transaction there.
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from jobs.pos_sync.failures import Kind, SyncFailed
 from jobs.pos_sync.products import Gone, Page, Product
@@ -21,6 +21,32 @@ MOST_RESTARTS = 2
 MISSED_TWICE = 2
 """A record can slip from one page to another while a pass goes on. So one that a complete pass
 did not see goes when the next one has not seen it either."""
+
+
+class Paged(Protocol):
+    """A page of whatever is walked over."""
+
+    @property
+    def moments(self) -> Sequence[datetime]: ...
+
+    @property
+    def drifted(self) -> Sequence[object]: ...
+
+    @property
+    def cursor(self) -> str | None: ...
+
+
+PageOf_contra = TypeVar("PageOf_contra", contravariant=True)
+
+
+class Keeper(Protocol[PageOf_contra]):
+    """Keeps what a walk has read, and how far it is."""
+
+    def write(self, store: str, at: "Pass", page: PageOf_contra) -> "Pass":
+        """Write a page and its cursor; raises `Overtaken` if another worker was faster."""
+
+    def restart(self, store: str, at: "Pass") -> "Pass":
+        """Forget the cursor."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +83,16 @@ class Pass:
         """Whether what it did not see is missing: a record that could not be read is not."""
         return self.is_whole and self.drifted == 0
 
-    def after(self, page: Page) -> "Pass":
+    def after(self, page: Paged) -> "Pass":
         """As it stands when this page is written; raises if the pages never end."""
-        moments = [moment_text(one.moment) for one in page.products]
-        moments += [moment_text(one.moment) for one in page.gone]
+        moments = [moment_text(one) for one in page.moments]
         further = replace(
             self,
             cursor=page.cursor,
             exhausted=page.cursor is None,
             newest=max([*moments, *([self.newest] if self.newest else [])], default=None),
             pages=self.pages + 1,
-            records=self.records + len(page.products) + len(page.gone) + len(page.drifted),
+            records=self.records + len(moments) + len(page.drifted),
             drifted=self.drifted + len(page.drifted),
         )
         if page.cursor is not None and (page.cursor == self.cursor or further.pages >= MOST_PAGES):
@@ -137,7 +162,7 @@ class Overtaken(TendError):
     code = "pos_pass_overtaken"
 
 
-class Catalog(Protocol):
+class Catalog(Keeper[Page], Protocol):
     """The products of one target. Each call is one transaction of the target database."""
 
     def prepare(self) -> None:
@@ -148,12 +173,6 @@ class Catalog(Protocol):
 
     def begin(self, store: str, begun: Pass) -> Pass:
         """Put a new pass in the place of one that is at its end, or of none."""
-
-    def write(self, store: str, at: Pass, page: Page) -> Pass:
-        """Write a page and its cursor; raises `Overtaken` if another worker was faster."""
-
-    def restart(self, store: str, at: Pass) -> Pass:
-        """Forget the cursor."""
 
     def vanishing(self, store: str, at: Pass) -> Vanishing:
         """What the end of this pass would delete."""

@@ -57,6 +57,11 @@ class Page:
     drifted: tuple[Drifted, ...]
     cursor: str | None
 
+    @property
+    def moments(self) -> Sequence[datetime]:
+        """When each record was changed."""
+        return [*(one.moment for one in self.products), *(one.moment for one in self.gone)]
+
 
 class Payload(BaseModel):
     """A provider's own shape: what it adds is none of our business, what it lacks is drift."""
@@ -65,6 +70,7 @@ class Payload(BaseModel):
 
 
 Shape = TypeVar("Shape", bound=Payload)
+Found = TypeVar("Found")
 
 
 def shaped(shape: type[Shape], document: Any, where: str) -> Shape:
@@ -79,19 +85,25 @@ def page_of(
     records: Sequence[Any], read: Callable[[Any], Iterable[Product | Gone]], cursor: str | None
 ) -> Page:
     """Read every record; one that cannot be read is set aside, and the others go on."""
-    products: list[Product] = []
-    gone: list[Gone] = []
+    found, drifted = each_read(records, read)
+    products = tuple(one for one in found if isinstance(one, Product))
+    gone = tuple(one for one in found if isinstance(one, Gone))
+    return Page(products, gone, drifted, cursor or None)
+
+
+def each_read(
+    records: Sequence[Any], read: Callable[[Any], Iterable[Found]]
+) -> tuple[list[Found], tuple[Drifted, ...]]:
+    """What was found in the records that could be read, and those that could not."""
+    found: list[Found] = []
     drifted: list[Drifted] = []
     for number, record in enumerate(records):
         try:
-            found = tuple(read(record))
+            found.extend(tuple(read(record)))
         except ValidationError as error:
             text = json.dumps(record, default=str)[:QUARANTINED]
             drifted.append(Drifted(number, differences(error), text))
-            continue
-        products.extend(one for one in found if isinstance(one, Product))
-        gone.extend(one for one in found if isinstance(one, Gone))
-    return Page(tuple(products), tuple(gone), tuple(drifted), cursor or None)
+    return found, tuple(drifted)
 
 
 def differences(error: ValidationError) -> str:

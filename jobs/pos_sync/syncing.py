@@ -13,6 +13,7 @@ from jobs.pos_sync.catalog_sql import SqlCatalog
 from jobs.pos_sync.failures import SyncFailed
 from jobs.pos_sync.options import PosOptions
 from jobs.pos_sync.passes import Catalog
+from jobs.pos_sync.sales_mongo import MongoSales
 from jobs.pos_sync.stores import Store, mongo_stores, sql_stores
 from jobs.pos_sync.tables import PosStore
 from jobs.pos_sync.tools import Tools, clock_of
@@ -103,8 +104,10 @@ def tools_of(ctx: PerformContext, options: PosOptions) -> Tools:
         vault=ctx.vault,
         client=ctx.redis,
         catalogs=catalogs,
+        sales={"mongo": MongoSales(ctx.mongo)} if "mongo" in options.stores_in else {},
         clock=clock_of(ctx.redis),
         whole_every=options.whole_every.delta,
+        sales_back=options.sales_back.delta,
         private=frozenset(options.private_hosts),
         total_seconds=options.answer_within.delta.total_seconds(),
     )

@@ -1,7 +1,7 @@
 """What an attempt works with, out of what the engine lends."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from jobs.pos_sync.breaker import Breaker
 from jobs.pos_sync.failures import Kind, SyncFailed
 from jobs.pos_sync.limits import Limits
 from jobs.pos_sync.passes import Catalog
+from jobs.pos_sync.sales import Sales
 from jobs.task import State, Vault
 
 
@@ -25,7 +26,10 @@ class Tools:
     catalogs: Mapping[str, Catalog]
     """By the kind of target with which a store's key begins."""
     clock: Callable[[], datetime]
+    sales: Mapping[str, Sales] = field(default_factory=dict)
+    """By the same; a target that keeps none is not there."""
     whole_every: timedelta = timedelta(days=1)
+    sales_back: timedelta = timedelta(days=60)
     private: frozenset[str] = frozenset()
     total_seconds: float = 30.0
 
@@ -39,6 +43,9 @@ class Tools:
 
     def catalog_of(self, store: str) -> Catalog:
         return self.catalogs[store.partition("/")[0]]
+
+    def sales_of(self, store: str) -> Sales | None:
+        return self.sales.get(store.partition("/")[0])
 
 
 def clock_of(client: "redis.Redis") -> Callable[[], datetime]:

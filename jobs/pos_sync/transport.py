@@ -20,7 +20,7 @@ import stamina
 from jobs.pos_sync import retry_after
 from jobs.pos_sync.address import must_be_public
 from jobs.pos_sync.failures import CLASSES, Kind, SyncFailed, of_answer, of_error
-from jobs.pos_sync.limits import Limits, Pace
+from jobs.pos_sync.limits import Lane, Limits, Pace
 
 ATTEMPTS = 4
 FIRST_WAIT = 0.5
@@ -81,11 +81,13 @@ class Http:
         body: Any = None,
         form: Mapping[str, str] | None = None,
         again: bool = True,
+        lane: Lane | None = None,
     ) -> Any:
         """The parsed answer; raises `SyncFailed` for everything that is none.
 
         With `again=False` it is asked only once: a lost answer to a token refresh, for one, must
-        not be asked for twice without a look at what came of it.
+        not be asked for twice without a look at what came of it. A `lane` has a pace of its own
+        beside the account's.
         """
         request = httpx.Request(
             method, self._url(path), headers=headers, params=params, json=body, data=form
@@ -96,11 +98,13 @@ class Http:
             on=tries.wait, attempts=attempts, timeout=self.rules.seconds_left
         ):
             with attempt:
-                return self._once(request)
+                return self._once(request, lane)
         raise AssertionError("stamina returns or raises")
 
-    def _once(self, request: httpx.Request) -> Any:
+    def _once(self, request: httpx.Request, lane: Lane | None) -> Any:
         rules = self.rules
+        if lane is not None:
+            self.limits.take(f"{rules.account}/{lane.name}", lane.pace, rules.seconds_left)
         self.limits.take(rules.account, rules.pace, rules.seconds_left)
         try:
             status, headers, body = self._runner.run(self._fetch(request))

@@ -95,7 +95,7 @@ class Amazon:
         return 0.0
 
     def check(self, http: Http, held: Credentials) -> None:
-        answer = http.ask("GET", "/sellers/v1/marketplaceParticipations", headers=_headers(held))
+        answer = http.ask("GET", "/sellers/v1/marketplaceParticipations", headers=headers(held))
         shaped(_Participations, answer, self.name)
 
     def page(
@@ -112,7 +112,7 @@ class Amazon:
         if since is not None:
             params["lastUpdatedAfter"] = since.isoformat()
         path = f"/listings/2021-08-01/items/{quote(held.need('seller_id'), safe='')}"
-        answer = http.ask("GET", path, headers=_headers(held), params=params)
+        answer = http.ask("GET", path, headers=headers(held), params=params)
         found = shaped(_Found, answer, self.name)
 
         def read(record: Any) -> Iterator[Product | Gone]:
@@ -140,7 +140,8 @@ class Amazon:
         )
 
 
-def _headers(held: Credentials) -> dict[str, str]:
+def headers(held: Credentials) -> dict[str, str]:
+    """What opens every one of its doors."""
     return {"x-amz-access-token": held.need("access_token")}
 
 

@@ -37,14 +37,16 @@ class _Variant(Payload):
     inventory_quantity: int | None = Field(None, alias="inventoryQuantity")
 
 
-class _More(Payload):
+class More(Payload):
+    """Of a connection, whether there is more of it, and from where."""
+
     has_next_page: bool = Field(alias="hasNextPage")
     end_cursor: str | None = Field(None, alias="endCursor")
 
 
 class _Variants(Payload):
     nodes: tuple[_Variant, ...]
-    more: _More = Field(_More(hasNextPage=False), alias="pageInfo")
+    more: More = Field(More(hasNextPage=False), alias="pageInfo")
 
 
 class _Product(Payload):
@@ -61,7 +63,7 @@ class _Edge(Payload):
 
 class _Connection(Payload):
     edges: tuple[_Edge, ...]
-    more: _More = Field(alias="pageInfo")
+    more: More = Field(alias="pageInfo")
 
 
 class _Products(Payload):
@@ -116,7 +118,7 @@ class Shopify:
     api_dies: ClassVar[datetime | None] = datetime(2027, 10, 1, tzinfo=UTC)
     steps: ClassVar[str] = (
         "1. In the Shopify admin, open Settings, Apps and sales channels, and our app.\n"
-        "2. If it asks to be updated, allow read_products and read_inventory.\n"
+        "2. If it asks to be updated, allow read_products, read_inventory and read_orders.\n"
         "3. If it is not listed, install it again with the link we send you."
     )
 
@@ -133,7 +135,7 @@ class Shopify:
         return math.ceil(lacks / cost.throttle.rate) if lacks > 0 else 0.0
 
     def check(self, http: Http, held: Credentials) -> None:
-        answer = self._query(http, held, _SCOPES_QUERY, {})
+        answer = query(http, held, _SCOPES_QUERY, {})
         found = shaped(_Scopes, answer, self.name).data.installation.scopes
         missing = [scope for scope in _SCOPES if scope not in {one.handle for one in found}]
         if missing:
@@ -142,8 +144,8 @@ class Shopify:
     def page(
         self, http: Http, held: Credentials, cursor: str | None, since: datetime | None
     ) -> Page:
-        query = None if since is None else f"updated_at:>='{since.isoformat()}'"
-        answer = self._query(http, held, _PRODUCTS, {"after": cursor, "query": query})
+        wanted = None if since is None else f"updated_at:>='{since.isoformat()}'"
+        answer = query(http, held, _PRODUCTS, {"after": cursor, "query": wanted})
         found = shaped(_Answer, answer, self.name).data.products
         after = found.more.end_cursor if found.more.has_next_page else None
         if found.more.has_next_page and not after:
@@ -171,11 +173,11 @@ class Shopify:
             refresh_expires=now + timedelta(seconds=token.refresh_token_expires_in),
         )
 
-    def _query(self, http: Http, held: Credentials, query: str, variables: dict[str, Any]) -> Any:
-        headers = {"X-Shopify-Access-Token": held.need("access_token")}
-        return http.ask(
-            "POST", _PATH, headers=headers, body={"query": query, "variables": variables}
-        )
+
+def query(http: Http, held: Credentials, text: str, variables: dict[str, Any]) -> Any:
+    """The answer to a GraphQL query."""
+    headers = {"X-Shopify-Access-Token": held.need("access_token")}
+    return http.ask("POST", _PATH, headers=headers, body={"query": text, "variables": variables})
 
 
 def _read(record: Any) -> Iterator[Product | Gone]:

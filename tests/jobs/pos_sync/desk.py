@@ -86,11 +86,13 @@ class Desk:
 
     @property
     def tools(self) -> Tools:
+        kind = self.shop.key.partition("/")[0]
         return Tools(
             state=self.book,
             vault=self.vault,
             client=self.client,
-            catalogs={self.shop.key.partition("/")[0]: self.shop.catalog},
+            catalogs={kind: self.shop.catalog},
+            sales={kind: self.shop.sales} if self.shop.sales is not None else {},
             clock=lambda: self.now,
             private=frozenset({self.provider.place}),
             total_seconds=120,

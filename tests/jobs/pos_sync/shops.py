@@ -14,6 +14,8 @@ from sqlalchemy import Connection, text
 from jobs.pos_sync.catalog_mongo import MongoCatalog
 from jobs.pos_sync.catalog_sql import SqlCatalog
 from jobs.pos_sync.passes import Catalog
+from jobs.pos_sync.sales import Sales
+from jobs.pos_sync.sales_mongo import MongoSales
 from worker.targets.sql_server import SqlServer
 
 TABLES = (
@@ -33,6 +35,8 @@ class Shop(Protocol):
 
     key: str
     catalog: Catalog
+    sales: Sales | None
+    """Where it keeps what was sold, if it does."""
 
     def open_store(self, provider: str, address: str, key: str) -> None:
         """What the application declares."""
@@ -52,6 +56,7 @@ class SqlShop:
     server: SqlServer
     key: str = "sql/1"
     is_new: bool = True
+    sales: Sales | None = None
 
     def __post_init__(self) -> None:
         self.catalog: Catalog = SqlCatalog(self.writing)
@@ -117,6 +122,7 @@ class MongoShop:
     def __post_init__(self) -> None:
         self.database.products.create_index(["storeId", "externalId"], unique=True)
         self.catalog: Catalog = MongoCatalog(self.writing)
+        self.sales: Sales | None = MongoSales(self.writing)
         self.catalog.prepare()
 
     @contextmanager
