@@ -46,6 +46,16 @@ class Alert:
     """What goes on all the same, if it is not that of the table."""
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """One value of a metric, as a family's `signals.py` may bring them."""
+
+    name: str
+    says: str
+    value: float
+    labels: Mapping[str, str]
+
+
 class State(Protocol):
     """The family's own tables in the control database."""
 

@@ -19,6 +19,7 @@ from worker import (
     planner,
     runs,
     settling,
+    statsd,
     verifying,
 )
 from worker.audit import entries
@@ -48,6 +49,8 @@ LOOK_AGAIN = timedelta(days=1)
 """When an archive that a legal hold kept beyond its time is asked for again."""
 SWEEP_AFTER = timedelta(days=1)
 """When a destroyed archive is emptied once more: a worker that was overtaken may write late."""
+OPERATIONS = {State.APPLYING: "apply", State.VERIFYING: "verify", State.UNDOING: "undo"}
+"""What StatsD calls a look at a run in each of these states."""
 SHIFT_SECONDS = 10.0
 """How long one doorbell works on a run before other runs get their turn."""
 
@@ -77,9 +80,11 @@ def _step(engine: Engine, run_id: int) -> bool:
         return False
     match state:
         case State.QUEUED | State.PLANNING:
-            return plan(engine, run_id)
+            with statsd.operation("plan"):
+                return plan(engine, run_id)
         case State.APPLYING | State.VERIFYING | State.UNDOING:
-            return _carry_on(engine, run_id, state, phase, is_task=is_task)
+            with statsd.operation(OPERATIONS[state]):
+                return _carry_on(engine, run_id, state, phase, is_task=is_task)
         case _:
             return tidy(engine, run_id)
 

@@ -18,7 +18,7 @@ from dramatiq import Broker, Worker
 from dramatiq.middleware import Middleware
 
 from policies.errors import TendError
-from worker import backlog, bootstrap, chores, database, logs, queue, relay, sentry
+from worker import backlog, bootstrap, chores, database, logs, queue, relay, sentry, statsd
 from worker.advance import advance
 from worker.alerts import watch
 from worker.audit import keeping
@@ -26,6 +26,7 @@ from worker.chores import Chore
 from worker.engine import Engine
 from worker.heartbeat import Heartbeat
 from worker.measuring import Measures
+from worker.metrics import listener
 from worker.settings import Settings
 
 BEAT_SECONDS = 5
@@ -76,6 +77,7 @@ class Lifecycle(Middleware):
     def after_process_boot(self, broker: Broker) -> None:  # noqa: ARG002 - dramatiq's signature
         logs.configure(_settings)
         sentry.start(_settings, "worker")
+        statsd.start(_settings)
         try:
             control = bootstrap.open_database(_settings)
             keeping.require_anchored(_settings, control)
@@ -93,6 +95,7 @@ class Lifecycle(Middleware):
         yield from backlog.chores(_settings, self.engine)
         yield Chore("targets", measures.ask, ASK_SECONDS)
         yield watch.of_workers(_settings, self.engine)
+        yield from listener.chores(_settings, self.engine.database, "worker")
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 - dramatiq's signature
         self.engine.draining.set()

@@ -1,6 +1,7 @@
 """Job families by their place: what a package in `jobs` may bring beside its job.
 
-`tables.py` is its state in the control database, `commands.py` its commands. A command must be
+`tables.py` is its state in the control database, `commands.py` its commands, `signals.py` what
+it measures there. A command must be
 listed without its drivers, so its name and line are read from the first line of the docstring:
 `tend lockout`: what it is for.
 """
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from policies.errors import TendError
 
@@ -41,6 +42,12 @@ def commands() -> Iterator[Family]:
         if listed is None:
             raise TendError(f"{module} must begin with a docstring like `tend word`: what it does.")
         yield Family(listed[1], listed[2], module)
+
+
+def measures() -> Iterator[Any]:
+    """Of each family that has metrics of its own, what reads its measurements in a session."""
+    for module, _ in _files("signals"):
+        yield import_module(module).measure
 
 
 def _files(name: str) -> Iterator[tuple[str, Path]]:

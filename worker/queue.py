@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from worker.errors import QueueUnreachable
 
+NAMESPACE = "tend"
 QUEUE = "tend"
 ACTOR = "look"
 RING_SECONDS = 5
@@ -21,7 +22,7 @@ def connect(url: str, *middleware: Middleware, answer_seconds: int = RING_SECOND
     )
     broker = RedisBroker(  # type: ignore[no-untyped-call] # dramatiq types most, not this
         client=client,
-        namespace="tend",
+        namespace=NAMESPACE,
         heartbeat_timeout=15_000,
         maintenance_chance=1_000_000,
         middleware=[Retries(max_retries=0), *middleware],
@@ -46,7 +47,12 @@ def ring(broker: RedisBroker, run_id: int) -> None:
 
 def depth(broker: RedisBroker) -> int:
     """How many rings wait. dramatiq's own figure counts those in work, and counts them twice."""
+    return depth_at(broker.client)
+
+
+def depth_at(client: "redis.Redis") -> int:
+    """The same for whoever rings nobody."""
     try:
-        return int(broker.client.llen(f"{broker.namespace}:{QUEUE}"))
+        return int(client.llen(f"{NAMESPACE}:{QUEUE}"))
     except (RedisError, dramatiq.BrokerConnectionError) as error:
         raise QueueUnreachable("Redis does not answer; check TEND_REDIS_URL.") from error

@@ -27,6 +27,7 @@ NEW_KEY = (
 )
 NEW_AUDIT_KEY = "openssl rand -base64 32"
 ED25519_SEED_BYTES = 32
+_MAX_PORT = 65_535
 
 TOKEN = re.compile(r"tend_(\d{1,18})_([0-9a-f]{64})")
 """A token: the number of its row, and 256 random bits."""
@@ -136,6 +137,13 @@ def _console(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
         raise ValueError("must be a http:// or https:// address without a user")
     return url.rstrip("/")
+
+
+def _host_and_port(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) <= _MAX_PORT:
+        raise ValueError("must be a host and a port with a colon between them")
+    return text
 
 
 def _dsn(secret: SecretStr) -> SecretStr:
@@ -259,6 +267,22 @@ class Settings(BaseSettings):
         validation_alias="SENTRY_DSN",
         description="the DSN of the Sentry project that collects errors",
         examples=["https://key@sentry.internal/1"],
+    )
+
+    metrics_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        default=None,
+        description="the port at which a scheduler or worker answers Prometheus and health checks",
+        examples=["9410"],
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        description="the address that it listens on",
+        examples=["0.0.0.0"],  # noqa: S104 - an example for containers
+    )
+    statsd: Annotated[str, AfterValidator(_host_and_port)] | None = Field(
+        default=None,
+        description="the host and port of a StatsD that counts operations",
+        examples=["127.0.0.1:8125"],
     )
 
     revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]{0,63}$")] | None = Field(

@@ -11,6 +11,7 @@ from worker.audit import keeping
 from worker.chores import Chore
 from worker.cli import context, options
 from worker.keys import Keyring
+from worker.metrics import listener
 from worker.notices import delivery
 from worker.notices.channels import channels_of
 from worker.settings import Settings
@@ -46,5 +47,6 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
                 notifying,
                 telling_alerts,
                 watching,
+                *listener.chores(settings, database, "scheduler"),
             ],
         )

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from policies.errors import TendError
-from worker.console import answers, health
+from worker.console import answers, health, metrics
 from worker.console.bounds import Bounds
 from worker.console.headers import Headers
 from worker.console.installation import Installation
@@ -21,7 +21,7 @@ from worker.logs import safe_text
 
 THREADS = 12
 """At work at once: fewer than the connections to the control database that a process has."""
-ROUTERS = (health.router,)
+ROUTERS = (health.router, metrics.router)
 """Every room; a new one is added here."""
 
 log = structlog.get_logger()

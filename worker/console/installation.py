@@ -10,6 +10,7 @@ from worker.console.readiness import Readiness
 from worker.database import Database
 from worker.engine import Engine
 from worker.identity import Actor
+from worker.metrics.collector import Metrics
 from worker.registry import Policies
 from worker.settings import Settings
 
@@ -29,6 +30,9 @@ class Installation:
     _engine: Engine | None = None
     _policies: tuple[_Stamp, Policies] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.settings, self.database)
 
     def must_be_current(self) -> None:
         """Raise `DatabaseNotMigrated` unless this code may use the control database."""

@@ -1,7 +1,7 @@
 """Whether this installation can do its work: the control database, a scheduler and a worker."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,9 +35,12 @@ Report = Mapping[str, Check]
 class Readiness:
     """Looks when asked, never twice at once, and answers in time though the database does not."""
 
-    def __init__(self, db: Database, seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self, db: Database, seconds: float = ANSWER_SECONDS, kinds: Sequence[str] = KINDS
+    ) -> None:
         self._db = db
         self._seconds = seconds
+        self._kinds = kinds
         self._lock = threading.Lock()
         self._pending: Future[Report] | None = None
 
@@ -47,7 +50,8 @@ class Readiness:
         except TimeoutError:
             return _without(
                 f"The control database has not answered within {self._seconds:g} s; check "
-                "TEND_DATABASE_URL and the server."
+                "TEND_DATABASE_URL and the server.",
+                self._kinds,
             )
 
     def _looking(self) -> Future[Report]:
@@ -62,20 +66,20 @@ class Readiness:
 
     def _look(self, pending: Future[Report]) -> None:
         try:
-            pending.set_result(examine(self._db))
+            pending.set_result(examine(self._db, self._kinds))
         except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
             pending.set_exception(error)
 
 
-def examine(db: Database) -> Report:
+def examine(db: Database, kinds: Sequence[str] = KINDS) -> Report:
     """Ask the control database about itself and about the signs of life it holds."""
     try:
         revisions.require_current(db)
         with db.transaction() as session:
             moment = database.now(session)
-            alive = {kind: _alive(session, kind, moment) for kind in KINDS}
+            alive = {kind: _alive(session, kind, moment) for kind in kinds}
     except TendError as error:
-        return _without(safe_text(error))
+        return _without(safe_text(error), kinds)
     return {"control_database": Check(True, "It answers and is migrated to this version."), **alive}
 
 
@@ -90,7 +94,7 @@ def _alive(session: Session, kind: str, moment: datetime) -> Check:
     return Check(True, f"A {kind} lives.", age)
 
 
-def _without(says: str) -> Report:
+def _without(says: str, kinds: Sequence[str]) -> Report:
     """What can be said when the control database tells nothing."""
     unknown = Check(False, "Not known without the control database.")
-    return {"control_database": Check(False, says), **dict.fromkeys(KINDS, unknown)}
+    return {"control_database": Check(False, says), **dict.fromkeys(kinds, unknown)}
