@@ -1,7 +1,8 @@
-"""What the command line lends to a job family that brings commands of its own.
+"""What the command line and the API lend to a job family that brings commands of its own.
 
-A family has `commands.py` with `app(host)`, which returns its commands; who may give them stands
-in the one table of roles, and every change they make has its entry.
+A family has `commands.py` with `app(host)`, which returns its commands, and `routes.py` with
+`router(door)`, which offers them over HTTP; who may give them stands in the one table of roles,
+and every change they make has its entry.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,3 +64,17 @@ class Host(Protocol):
 
     def say(self, sentence: str) -> None:
         """A remark on standard error."""
+
+
+class Asked(Host, Protocol):
+    """The host of one request: what is printed as JSON is the answer."""
+
+    @property
+    def document(self) -> dict[str, Any]: ...
+
+
+class Door(Protocol):
+    """Lets requests in."""
+
+    def asked(self, command: str) -> Any:
+        """A FastAPI dependency: an `Asked`, for somebody with the role that this command takes."""

@@ -63,6 +63,12 @@ class UnknownRun(UsageError):
     code = "run_unknown"
 
 
+class UnknownEntry(UsageError):
+    """The audit log has no entry of this number."""
+
+    code = "entry_unknown"
+
+
 class UnknownRecord(UsageError):
     """The run changed no record with this key."""
 

@@ -1,9 +1,8 @@
 """Job families by their place: what a package in `jobs` may bring beside its job.
 
-`tables.py` is its state in the control database, `commands.py` its commands, `signals.py` what
-it measures there. A command must be
-listed without its drivers, so its name and line are read from the first line of the docstring:
-`tend lockout`: what it is for.
+`tables.py` is its state in the control database, `commands.py` its commands, `routes.py` the same
+over HTTP, and `signals.py` what it measures there. A command must be listed without its drivers,
+so its name and line are read from the first line of the docstring: `tend lockout`: what it is for.
 """
 
 import ast
@@ -48,6 +47,12 @@ def measures() -> Iterator[Any]:
     """Of each family that has metrics of its own, what reads its measurements in a session."""
     for module, _ in _files("signals"):
         yield import_module(module).measure
+
+
+def routes() -> Iterator[str]:
+    """The modules with which families answer over HTTP."""
+    for module, _ in _files("routes"):
+        yield module
 
 
 def _files(name: str) -> Iterator[tuple[str, Path]]:

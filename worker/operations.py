@@ -4,7 +4,7 @@ Each is one control transaction that either happened or did not; the work itself
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -53,6 +53,18 @@ class Person:
                 "--reason contains an e-mail address; entries are kept for years and hold no "
                 "personal data. Name a ticket or a case instead."
             )
+
+
+def person(actor: Actor, reason: str, on_behalf_of: str | None) -> Person:
+    """Whoever asks; refused where entries would name somebody else's personal data."""
+    if on_behalf_of is not None and not on_behalf_of.strip():
+        raise UsageError("--on-behalf-of is empty; name somebody, or leave it out.")
+    if on_behalf_of is not None and contains_email(on_behalf_of):
+        raise UsageError(
+            "--on-behalf-of contains an e-mail address; entries are kept for years and hold no "
+            "personal data. Give a name that your team knows instead."
+        )
+    return Person(replace(actor, on_behalf_of=on_behalf_of), reason)
 
 
 def request(

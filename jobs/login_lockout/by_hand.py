@@ -22,6 +22,8 @@ from policies.durations import Age, Duration
 
 _DURATION: TypeAdapter[Age] = TypeAdapter(Duration)
 LONGEST = timedelta(days=366)
+LOCKED, BLOCKED, ALLOWED = "30m", "24h", "8h"
+"""For how long, unless somebody says otherwise."""
 
 
 def release(host: Host, desk: Desk, subject: str, *, with_addresses: bool, as_json: bool) -> None:

@@ -76,7 +76,7 @@ def app(host: Host) -> typer.Typer:
     def lock(
         user: Annotated[str, typer.Argument(metavar="USER", help="A user.")],
         reason: Reason,
-        length: For = "30m",
+        length: For = by_hand.LOCKED,
         on_behalf_of: OnBehalfOf = None,
         as_json: Json = False,
     ) -> None:
@@ -88,7 +88,7 @@ def app(host: Host) -> typer.Typer:
     def block(
         address: Annotated[str, typer.Argument(metavar="ADDRESS", help="An address.")],
         reason: Reason,
-        length: For = "24h",
+        length: For = by_hand.BLOCKED,
         on_behalf_of: OnBehalfOf = None,
         as_json: Json = False,
     ) -> None:
@@ -100,7 +100,7 @@ def app(host: Host) -> typer.Typer:
     def allow(
         network: Annotated[str, typer.Argument(metavar="CIDR", help="An address or a network.")],
         reason: Reason,
-        length: For = "8h",
+        length: For = by_hand.ALLOWED,
         on_behalf_of: OnBehalfOf = None,
         as_json: Json = False,
     ) -> None:

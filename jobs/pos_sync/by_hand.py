@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime, time
 from typing import Any, NamedTuple, cast
 
 import typer
@@ -88,6 +89,16 @@ def check_and_sync(case: Case) -> None:
         return
     case.say(f"{case.row.key} does not work yet: {failed}.", ended="failed", error=failed.kind)
     raise typer.Exit(1)
+
+
+def mute(case: Case, day: date) -> None:
+    """Tell nobody of its failures until this day begins, in UTC."""
+    end = datetime.combine(day, time(), UTC)
+    with case.tools.state.transaction() as session:
+        session.get_one(PosStore, case.row.key).muted_until = end
+    case.record("pos_mute", end.isoformat())
+    sentence = f"Nobody is told of {case.row.key} until {end:%Y-%m-%d}."
+    case.say(sentence, muted_until=end.isoformat())
 
 
 def set_credentials(case: Case, held: Credentials) -> None:

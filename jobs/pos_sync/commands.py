@@ -2,7 +2,7 @@
 
 import getpass
 import sys
-from datetime import UTC, datetime
+from datetime import date
 from typing import Annotated
 
 import typer
@@ -14,7 +14,6 @@ from jobs.pos_sync.credentials import credentials_of
 from jobs.pos_sync.failures import SyncFailed
 from jobs.pos_sync.look import Look, look
 from jobs.pos_sync.steps import steps_for
-from jobs.pos_sync.tables import PosStore
 
 Name = Annotated[str, typer.Argument(metavar="STORE", help="An id such as sql/7, or a name.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is audited.")]
@@ -86,15 +85,11 @@ def _add_changes(commands: typer.Typer, host: Host) -> None:
     ) -> None:
         """Tell nobody of this store's failures until a day."""
         try:
-            end = datetime.strptime(until, "%Y-%m-%d").replace(tzinfo=UTC)
+            day = date.fromisoformat(until)
         except ValueError:
             raise host.refuse(f"'{until}' is no day such as 2026-12-31.") from None
         with by_hand.changing(host, store, reason, on_behalf_of, as_json=as_json) as case:
-            with case.tools.state.transaction() as session:
-                session.get_one(PosStore, case.row.key).muted_until = end
-            case.record("pos_mute", end.isoformat())
-            sentence = f"Nobody is told of {case.row.key} until {end:%Y-%m-%d}."
-            case.say(sentence, muted_until=end.isoformat())
+            by_hand.mute(case, day)
 
 
 def _credentials(host: Host) -> typer.Typer:

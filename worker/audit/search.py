@@ -28,6 +28,8 @@ class Search(BaseModel):
     """A state in which the run has ever been."""
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
+    before: int | None = None
+    """Only entries older than this one."""
     limit: Annotated[int, Field(ge=1)] = 100
 
 
@@ -48,6 +50,8 @@ def conditions(wanted: Search) -> Iterator[ColumnElement[bool]]:
     for column, value in columns.items():
         if value is not None:
             yield column == value
+    if wanted.before is not None:
+        yield Entry.id < wanted.before
     if wanted.target is not None:
         yield _writes_to(wanted.target)
     if wanted.outcome is not None:

@@ -7,9 +7,10 @@ import typer
 from worker import approval, present
 from worker import runs as store
 from worker.cli import context, endings, options, output
-from worker.cli.changes import desk_of, todays_policy
-from worker.cli.runs import document_of, show_run
+from worker.cli.changes import desk_of
+from worker.cli.runs import show_run
 from worker.database import Database
+from worker.documents import runs as documents
 
 
 def approve(
@@ -24,7 +25,7 @@ def approve(
     person = context.person(reason, on_behalf_of)
     with desk_of(person, inline=inline, wait=wait, as_json=as_json) as desk:
         run_id = store.parse_id(run)
-        today = todays_policy(desk.settings, desk.database, run_id)
+        today = documents.todays_policy(context.load_policies(desk.settings), desk.database, run_id)
         approval.approve(desk.database, run_id, today, person, inline=inline)
         desk.go_on(run_id)
         desk.finish(run_id)
@@ -60,13 +61,13 @@ def override(
     settings = context.load_settings()
     run_id = store.parse_id(run)
     with context.control(settings) as database:
-        today = todays_policy(settings, database, run_id)
+        today = documents.todays_policy(context.load_policies(settings), database, run_id)
         approval.override(database, run_id, guard, today, person)
         endings.finish(_show(database, run_id, as_json=as_json))
 
 
 def _show(database: Database, run_id: int, *, as_json: bool) -> present.Document:
-    document = document_of(database, run_id)
+    document = documents.one(database, run_id)
     if as_json:
         output.print_json(document)
     else:

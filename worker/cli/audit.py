@@ -1,21 +1,20 @@
 """`tend audit list`, `verify` and `reanchor`: the record, and whether it is whole."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from worker import runs
-from worker.audit import anchors, keeping, reanchoring, search
-from worker.audit import verify as verifying
+from worker.audit import anchors, reanchoring, search
 from worker.audit.findings import Report
 from worker.audit.search import Search
 from worker.audit.signing import Signer
 from worker.cli import context, evidence, options, output
-from worker.cli.times import TIME, moment_of
-from worker.keys import Keyring
+from worker.documents import audit as documents
 from worker.tables import Entry
+from worker.times import TIME, moment_of
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 evidence.add_to(app)
@@ -35,6 +34,9 @@ def list_entries(
     since: Annotated[str | None, typer.Option("--since", help=f"From then on. {TIME}")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Before then.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = SHOWN,
+    before: Annotated[
+        int | None, typer.Option("--before", metavar="ENTRY", help="Only older entries.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """List audit entries, the newest last."""
@@ -47,18 +49,15 @@ def list_entries(
         outcome=outcome,
         since=None if since is None else moment_of("--since", since),
         until=None if until is None else moment_of("--until", until),
+        before=before,
         limit=limit,
     )
     settings = context.load_settings()
-    with context.control(settings) as database, database.transaction() as session:
-        found = search.search(session, wanted)
-        if not found and wanted.run is not None:
-            runs.get(session, wanted.run)
-        is_known = policy is None or search.search(session, Search(policy=policy, limit=1))
-    if not is_known and policy is not None:
-        context.load_policies(settings).get(policy)
+    with context.control(settings) as database:
+        policies = partial(context.load_policies, settings)
+        found, more = documents.listed(database, policies, wanted)
     if as_json:
-        output.print_json({"entries": [search.as_json(entry) for entry in found]})
+        output.print_json({"entries": [search.as_json(each) for each in found], "next": more})
         return
     out = output.console()
     output.heading(out, settings.env, f"{len(found)} entries" if found else "no entries")
@@ -75,14 +74,10 @@ def verify(
 ) -> None:
     """Recompute the log, and hold it against its signatures and the runs; 1 if anything is off."""
     settings = context.load_settings()
-    signer = keeping.signer_of(settings)
-    may_alert = settings.keys is not None or settings.env == "development"
-    keyring = Keyring.from_settings(settings) if may_alert else None
     with context.control(settings) as database:
-        report = verifying.verify(database, signer, anchors.from_settings(settings), full=full)
-        verifying.remember(database, report, keyring)
+        report = documents.verified(settings, database, full=full)
     if as_json:
-        output.print_json({"ok": not report.faults, "faults": report.faults, **asdict(report)})
+        output.print_json(documents.verdict(report))
     else:
         _show(report, settings.env)
     if report.faults:

@@ -1,23 +1,15 @@
 """`tend brake`: stop all change, or one policy's, and let it go on again."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy.orm import Session
 
-from policies.errors import TendError
-from policies.models import Policy
-from worker import braking, stops
-from worker.audit.entries import stamp
-from worker.brake import EVERY_POLICY
-from worker.braking import Affected
-from worker.claims import WORKING
-from worker.cli import context, options, output, working
+from worker import braking, by_hand
+from worker.cli import context, options, output
 from worker.cli.output import facts, heading, moment
-from worker.cli.pause import await_batches
 from worker.database import Database
-from worker.errors import UnknownPolicy
-from worker.logs import safe_text
+from worker.documents import brake as documents
 from worker.settings import Settings
 
 app = typer.Typer(add_completion=False)
@@ -38,11 +30,11 @@ def pull(
     person = context.person(reason, on_behalf_of)
     settings = context.load_settings()
     with context.control(settings) as database:
-        if policy is not None:
-            _must_exist(settings, database, policy)
-        braking.pull(database, policy, person, everything=everything)
-        await_batches(database, _is_at_work)
-        _print(settings, database, as_json=as_json)
+        policies = partial(context.load_policies, settings)
+        document = documents.pull(
+            database, policies, policy, person, everything=everything, say=output.say
+        )
+    _print(settings, document, as_json=as_json)
 
 
 @app.command()
@@ -61,8 +53,9 @@ def release(
     with context.control(settings) as database:
         braking.release(database, policy, person, everything=everything)
         if settings.redis_url is not None:
-            working.ring(settings, database)
-        _print(settings, database, as_json=as_json)
+            by_hand.ring(settings, database, output.say)
+        document = _document(settings, database)
+    _print(settings, document, as_json=as_json)
 
 
 @app.command()
@@ -70,29 +63,15 @@ def show(as_json: options.Json = False) -> None:
     """Which brakes are pulled, by whom and why, what stops and what goes on."""
     settings = context.load_settings()
     with context.control(settings) as database:
-        _print(settings, database, as_json=as_json)
+        document = _document(settings, database)
+    _print(settings, document, as_json=as_json)
 
 
-def _must_exist(settings: Settings, database: Database, policy: str) -> None:
-    """A mistyped name must not look like a brake; one whose file is gone may still have runs."""
-    with database.transaction() as session:
-        if any(each.policy == policy for each in braking.affected(session)):
-            return
-    try:
-        context.load_policies(settings).get(policy)
-    except UnknownPolicy:
-        raise
-    except TendError as error:  # files that cannot be read must not keep anybody from braking
-        output.say(f"Whether there is a policy {policy} is not known: {safe_text(error)}")
+def _document(settings: Settings, database: Database) -> dict[str, Any]:
+    return documents.shown(database, partial(context.load_policies, settings), output.say)
 
 
-def _is_at_work(session: Session) -> bool:
-    return any(each.is_stopped and each.is_at_work for each in braking.affected(session))
-
-
-def _print(settings: Settings, database: Database, *, as_json: bool) -> None:
-    with database.transaction() as session:
-        document = _document(session, _policies(settings))
+def _print(settings: Settings, document: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         output.print_json(document)
         return
@@ -107,64 +86,6 @@ def _print(settings: Settings, database: Database, *, as_json: bool) -> None:
         rows += [("stops", _line(run)) for run in document["runs"]["stopped"]]
         rows += [("goes on", _line(run)) for run in document["runs"]["goes_on"]]
         facts(out, rows)
-
-
-def _policies(settings: Settings) -> list[Policy]:
-    """Those of the files; files that cannot be read must not keep anybody from braking."""
-    try:
-        return [each.policy for each in context.load_policies(settings)]
-    except TendError as error:
-        output.say(f"Which policies stop is not known: {safe_text(error)}")
-        return []
-
-
-def pulled_as_json(session: Session) -> list[dict[str, Any]]:
-    """Every brake that is pulled, by whom and why."""
-    return [
-        {
-            "policy": None if each.policy == EVERY_POLICY else each.policy,
-            "everything": each.everything,
-            "actor": each.actor,
-            "reason": each.reason,
-            "since": stamp(each.at),
-        }
-        for each in braking.pulled(session)
-    ]
-
-
-def _document(session: Session, policies: list[Policy]) -> dict[str, Any]:
-    runs = braking.affected(session)
-    stopped = {each.name for each in policies if stops.standing(session, each) is not None}
-    return {
-        "brakes": pulled_as_json(session),
-        "policies": {
-            "stopped": sorted(stopped),
-            "goes_on": sorted({each.name for each in policies} - stopped),
-        },
-        "runs": {
-            "stopped": [_as_json(each) for each in runs if each.is_stopped],
-            "goes_on": [_as_json(each) for each in runs if not each.is_stopped],
-        },
-    }
-
-
-def _as_json(run: Affected) -> dict[str, Any]:
-    return {
-        "id": f"r-{run.run_id}",
-        "policy": run.policy,
-        "state": str(run.state),
-        "at_work": run.is_at_work,
-        "why": _why(run),
-    }
-
-
-def _why(run: Affected) -> str | None:
-    """Why a run is not stopped, or not yet."""
-    if run.is_stopped:
-        return "a batch that had begun is still at work" if run.is_at_work else None
-    if run.state not in WORKING.values():
-        return "it changes nothing now"
-    return "a security job" if run.is_security else None
 
 
 def _facts(brake: dict[str, Any]) -> list[tuple[str, str | None]]:

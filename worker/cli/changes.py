@@ -4,20 +4,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from policies.errors import TendError
 from policies.models import Policy
-from worker import operations
+from worker import bootstrap, by_hand, operations
 from worker import runs as store
 from worker.cli import context, endings, options, output, plans, undo_plan, working
-from worker.cli.runs import LISTED, document_of, listed, show_records, show_run
+from worker.cli.runs import show_records, show_run
 from worker.database import Database
+from worker.documents import runs as documents
+from worker.documents import undo_plan as undo_plans
+from worker.documents.runs import LISTED
 from worker.engine import Engine
-from worker.errors import TargetError
-from worker.logs import safe_text
 from worker.narrowing import narrowing
 from worker.operations import Person
 from worker.registry import frozen_policy
@@ -56,12 +58,12 @@ class Desk:
         if self.inline and self.engine is not None:
             working.drive(self.engine, run_id)
             return
-        working.ring(self.settings, self.database)
+        by_hand.ring(self.settings, self.database, output.say)
         if self.wait:
             working.follow(self.database, run_id)
 
     def finish(self, run_id: int) -> None:
-        run = document_of(self.database, run_id)
+        run = documents.one(self.database, run_id)
         if self.as_json:
             output.print_json(run)
         else:
@@ -139,16 +141,10 @@ def apply(
     with desk_of(person, inline=inline, wait=wait, as_json=as_json) as desk:
         run_id = store.parse_id(run)
         desk.reach(run_id)
-        today = todays_policy(desk.settings, desk.database, run_id)
+        today = documents.todays_policy(context.load_policies(desk.settings), desk.database, run_id)
         operations.apply(desk.database, run_id, today, person, inline=inline)
         desk.go_on(run_id)
         desk.finish(run_id)
-
-
-def todays_policy(settings: Settings, database: Database, run_id: int) -> Policy:
-    """A run's policy as it reads now, which may differ from what the run was frozen with."""
-    name = document_of(database, run_id)["policy"]
-    return context.load_policies(settings).get(name).policy
 
 
 def resume(
@@ -195,7 +191,7 @@ def undo(
     with desk_of(person, inline=inline, wait=wait, as_json=as_json) as desk:
         run_id = store.parse_id(run)
         desk.reach(run_id)
-        selection = undo_plan.selected(desk.settings, desk.database, run_id, only)
+        selection = undo_plans.selected(desk.settings, desk.database, run_id, only)
         operations.undo(desk.database, run_id, person, inline=inline, only=selection)
         desk.go_on(run_id)
         _finish_undo(desk, run_id)
@@ -206,11 +202,22 @@ def _show_undo_plan(run: str, only: list[str] | None, *, as_json: bool) -> None:
     run_id = store.parse_id(run)
     limit = None if as_json else LISTED
     with context.control(settings) as database:
-        document = undo_plan.document(settings, database, run_id, only, limit)
+        opens = partial(_engine, settings, database)
+        document = undo_plans.document(settings, database, run_id, only, limit, opens)
     if as_json:
         output.print_json(document)
     else:
         undo_plan.show(output.console(), document)
+
+
+@contextmanager
+def _engine(settings: Settings, database: Database) -> Iterator[Engine]:
+    context.need_target(settings)
+    engine = bootstrap.open_engine(settings, database)
+    try:
+        yield engine
+    finally:
+        engine.close()
 
 
 def cancel(
@@ -227,8 +234,8 @@ def cancel(
         context.control(settings) as database,
         working.inline_engine(settings, database, person) as engine,
     ):
-        _cancel(engine, run_id, person)
-        document = document_of(database, run_id)
+        by_hand.cancel(engine, run_id, person, output.say)
+        document = documents.one(database, run_id)
     if as_json:
         output.print_json(document)
     else:
@@ -237,7 +244,7 @@ def cancel(
 
 def _ask(desk: Desk, engine: Engine, run_id: int, policy: Policy) -> None:
     """Show the plan and ask for the policy's name; ends the command unless it is typed."""
-    document, plan = plans.documents(engine, run_id)
+    document, plan = documents.planned(engine.database, engine.keyring, run_id)
     plans.show_plan(output.console(stderr=desk.as_json), document, plan)
     if document["state"] != State.PLANNED:
         if desk.as_json:
@@ -251,29 +258,18 @@ def _ask(desk: Desk, engine: Engine, run_id: int, policy: Policy) -> None:
         answer = ""
         out.print()
     if answer != policy.name:
-        _cancel(engine, run_id, desk.person)
+        by_hand.cancel(engine, run_id, desk.person, output.say)
         raise NotConfirmed(
             f"That is not {policy.name}, so r-{run_id} is cancelled and nothing was changed."
         )
 
 
-def _cancel(engine: Engine, run_id: int, person: Person) -> None:
-    try:
-        operations.cancel(engine, run_id, person)
-    except TargetError as error:
-        output.say(
-            f"r-{run_id} is cancelled, but its fences are not closed yet: {safe_text(error)} A "
-            "worker closes them."
-        )
-    else:
-        working.tidy(engine, run_id)
-    working.release(engine.database, run_id)
-
-
 def _finish_undo(desk: Desk, run_id: int) -> None:
-    document = document_of(desk.database, run_id)
+    document = documents.one(desk.database, run_id)
     limit = None if desk.as_json else LISTED
-    conflicts = listed(desk.settings, desk.database, run_id, "undo", "conflict", limit)
+    conflicts = documents.exceptions(
+        desk.settings, desk.database, run_id, "undo", "conflict", output.say, limit
+    )
     enable = f'tend enable {document["policy"]} --reason "…"'
     if desk.as_json:
         output.print_json({**document, "conflict_records": conflicts, "enable": enable})

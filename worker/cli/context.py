@@ -4,15 +4,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 
-from worker import bootstrap, logs
+from worker import bootstrap, logs, operations
 from worker.archive import ArchiveStore
 from worker.database import Database
-from worker.errors import UsageError
 from worker.identity import Actor
 from worker.keys import Keyring
-from worker.masking import contains_email
 from worker.operations import Person
 from worker.registry import Policies
 from worker.settings import Settings
@@ -59,12 +56,5 @@ def load_policies(settings: Settings) -> Policies:
 
 
 def person(reason: str, on_behalf_of: str | None) -> Person:
-    """Who asks, as far as this process knows; refused where entries would name a person."""
-    if on_behalf_of is not None and not on_behalf_of.strip():
-        raise UsageError("--on-behalf-of is empty; name somebody, or leave it out.")
-    if on_behalf_of is not None and contains_email(on_behalf_of):
-        raise UsageError(
-            "--on-behalf-of contains an e-mail address; entries are kept for years and hold no "
-            "personal data. Give a name that your team knows instead."
-        )
-    return Person(replace(WHO.get(), on_behalf_of=on_behalf_of), reason)
+    """Who asks, as far as this process knows."""
+    return operations.person(WHO.get(), reason, on_behalf_of)

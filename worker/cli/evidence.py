@@ -1,7 +1,6 @@
 """What `tend audit` has for those who carry evidence away: exports, bundles, receipts."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,20 +9,16 @@ import typer
 from policies.entries import load_entry_retention
 from policies.subjects import load_subjects
 from worker import holding, runs
-from worker.audit import keeping
 from worker.audit.search import Search
 from worker.audit.signing import Signer
 from worker.cli import context, options, output
 from worker.cli.output import moment
-from worker.cli.times import TIME, moment_of
-from worker.errors import UsageError
-from worker.evidence import bundle as bundles
+from worker.documents import audit as documents
 from worker.evidence import export as exports
-from worker.evidence import pruning, receipts
-from worker.evidence.bundle import Wanted
-from worker.evidence.sample import Sample
+from worker.evidence import pruning
 from worker.evidence.subject_keys import SubjectKeys
 from worker.keys import Keyring
+from worker.times import TIME, moment_of
 
 SubjectOption = Annotated[
     str, typer.Option("--subject", help="Whose, such as userId=66f0c1d2e3a4b5c6d7e8f901.")
@@ -65,9 +60,7 @@ def export(
     )
     settings = context.load_settings()
     with context.control(settings) as database:
-        keeping.keep_once(settings, database)
-        signer = Signer.from_settings(settings)
-        statement = exports.export(database, signer, wanted, file, as_csv=as_csv)
+        statement = documents.exported(settings, database, wanted, file, as_csv=as_csv)
     if as_json:
         output.print_json(statement)
         return
@@ -91,20 +84,13 @@ def bundle(
     as_json: options.Json = False,
 ) -> None:
     """Write a zip that a reviewer checks without Tend: entries, proofs, policies, a summary."""
-    if (sample is None) != (seed is None):
-        raise UsageError("--sample and --seed belong together: the seed draws the sample anew.")
     settings = context.load_settings()
     first, end = moment_of("--from", since), moment_of("--to", until)
-    end = min(end, datetime.now(UTC))
-    if first >= end:
-        raise UsageError("--from must be before --to, and in the past.")
-    drawn = Sample(sample, seed) if sample is not None and seed is not None else None
-    wanted = Wanted(settings.env, first, end, policy, drawn)
+    wanted = documents.period(settings, first, end, policy, sample, seed)
     with context.control(settings) as database:
-        keeping.keep_once(settings, database)
-        statement = bundles.write(database, Signer.from_settings(settings), wanted, file)
+        statement = documents.bundled(settings, database, wanted, file)
     if as_json:
-        output.print_json({"file": str(file), **statement})
+        output.print_json(statement)
         return
     out = output.console()
     output.heading(out, settings.env, f"{file}: {statement['entries']['count']:,} entries")
@@ -114,12 +100,8 @@ def bundle(
 def receipt(subject: SubjectOption, as_json: options.Json = False) -> None:
     """Say what became of one subject's records, when, and by which policy; --json has proofs."""
     settings = context.load_settings()
-    named = holding.parse_subject(subject, load_subjects(settings.policy_directories))
-    keyring = Keyring.from_settings(settings)
     with context.control(settings) as database:
-        keeping.keep_once(settings, database)
-        signer = Signer.from_settings(settings)
-        document = receipts.receipt(database, keyring, signer, named)
+        document = documents.receipt(settings, database, subject)
     if as_json:
         output.print_json(document)
         return

@@ -1,28 +1,19 @@
 """`tend hold`: protect a subject's records from purges and repairs, and end that again."""
 
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import select
 
 from policies.subjects import load_subjects
 from worker import holding
-from worker.audit.entries import stamp
 from worker.cli import context, options, output, working
 from worker.cli.output import facts, heading, moment
-from worker.database import Database
-from worker.errors import BatchesAtWork, HoldMatchesNothing, HoldUnknown
-from worker.holding import Match, Subject
-from worker.masking import mask
-from worker.operations import Person
+from worker.documents import holds as documents
 from worker.settings import Settings
-from worker.tables import Hold
 
 app = typer.Typer(add_completion=False)
 Case = Annotated[str, typer.Argument(metavar="CASE", help="The case, such as LEGAL-2026-14.")]
 _SUBJECT = "NAME=VALUE, such as userId=66f0c1d2e3a4b5c6d7e8f901."
-Found = Mapping[Subject, Sequence[Match]]
 
 
 @app.command()
@@ -45,23 +36,12 @@ def add(
         context.control(settings) as db,
         working.inline_engine(settings, db, person) as engine,
     ):
-        added = {
-            one: holding.add(db, settings.env, case, one, person, anticipatory=anticipatory)
-            for one in wanted
-        }
-        at_work = sorted(
-            {run for hold in added.values() for run in holding.await_batches(engine, hold)}
+        document, at_work = documents.add(
+            engine, settings.env, case, wanted, person, anticipatory=anticipatory
         )
-        found = {one: list(holding.matches(engine, one)) for one in wanted}
-        if not anticipatory:
-            _must_match(db, added, found, person)
-        document = {**_case(db, case), "matches": _matches(found)}
     _print(settings, document, as_json=as_json)
-    if at_work:
-        raise BatchesAtWork(
-            f"The hold stands, but batches of {', '.join(at_work)} began before it and are at "
-            "work still: look with `tend show`, and add the hold again to wait for them."
-        )
+    if at_work is not None:
+        raise at_work
 
 
 @app.command()
@@ -79,7 +59,7 @@ def release(
     only = holding.parse_subject(subject, known) if subject else None
     with context.control(settings) as db:
         holding.release(db, case, only, person)
-        document = _case(db, case)
+        document = documents.case_of(db, case)
     _print(settings, document, as_json=as_json)
 
 
@@ -90,14 +70,12 @@ def list_holds(
 ) -> None:
     """The holds that stand, and with --all those that ended."""
     settings = context.load_settings()
-    with context.control(settings) as db, db.transaction() as session:
-        query = select(Hold).order_by(Hold.id)
-        if not everything:
-            query = query.where(Hold.released_at.is_(None))
-        found = [_as_json(hold, is_masked=True) for hold in session.scalars(query)]
+    with context.control(settings) as db:
+        document = documents.listed(db, everything=everything)
     if as_json:
-        output.print_json({"holds": found})
+        output.print_json(document)
         return
+    found = document["holds"]
     out = output.console()
     heading(out, settings.env, f"{len(found)} holds")
     names = ("case", "subject", "since", "who", "released")
@@ -109,58 +87,8 @@ def show(case: Case, as_json: options.Json = False) -> None:
     """One case: its subjects, who added and released each, when and why."""
     settings = context.load_settings()
     with context.control(settings) as db:
-        document = _case(db, case)
+        document = documents.case_of(db, case)
     _print(settings, document, as_json=as_json)
-
-
-def _must_match(db: Database, added: Mapping[Subject, int], found: Found, person: Person) -> None:
-    """Take back a hold that protects nothing anywhere: most likely its value was mistyped."""
-    for subject, matches in found.items():
-        if all(match.records == 0 for match in matches):
-            holding.take_back(db, added[subject], person)
-            raise HoldMatchesNothing(
-                f"No record and no archive belongs to this {subject[0]}; the hold was taken back. "
-                "Correct --subject, or say --anticipatory if its records are still to come."
-            )
-
-
-def _case(db: Database, case: str) -> dict[str, Any]:
-    with db.transaction() as session:
-        query = select(Hold).where(Hold.case == case).order_by(Hold.id)
-        found = [_as_json(hold, is_masked=False) for hold in session.scalars(query)]
-    if not found:
-        raise HoldUnknown(f"There is no hold of case '{case}'; `tend hold list --all` has them.")
-    return {"case": case, "holds": found}
-
-
-def _as_json(hold: Hold, *, is_masked: bool) -> dict[str, Any]:
-    return {
-        "id": hold.id,
-        "case": hold.case,
-        "subject": hold.subject,
-        "value": mask(hold.subject, hold.value) if is_masked else hold.value,
-        "anticipatory": hold.anticipatory,
-        "actor": hold.actor,
-        "reason": hold.reason,
-        "since": stamp(hold.at),
-        "released_by": hold.released_by,
-        "release_reason": hold.release_reason,
-        "released_at": stamp(hold.released_at) if hold.released_at else None,
-    }
-
-
-def _matches(found: Found) -> list[dict[str, Any]]:
-    return [
-        {
-            "subject": name,
-            "place": match.place,
-            "records": match.records,
-            "why": match.why,
-            "ttl_indexes": list(match.ttl_indexes),
-        }
-        for (name, _), matches in found.items()
-        for match in matches
-    ]
 
 
 def _print(settings: Settings, document: dict[str, Any], *, as_json: bool) -> None:

@@ -3,62 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-from sqlalchemy.orm import Session
-
-from jobs.task import PerformContext
-from policies.models import Policy
 from worker import bootstrap
-from worker.audit import entries
 from worker.cli import context, output
-from worker.engine import Engine
 from worker.errors import UsageError
+from worker.family_desk import FamilyDesk
 from worker.operations import Person
-from worker.registry import every_job, family_of, policy_in
-from worker.settings import Settings
-from worker.tasks.context import Performing
-
-
-@dataclass(frozen=True)
-class FamilyDesk:
-    """An open command of a family."""
-
-    settings: Settings
-    engine: Engine
-    family: str
-    person: Person
-
-    @property
-    def environment(self) -> str:
-        return self.settings.env
-
-    @property
-    def asker(self) -> str:
-        return self.person.actor.name
-
-    @property
-    def reason(self) -> str:
-        return self.person.reason
-
-    @property
-    def context(self) -> PerformContext:
-        return Performing(self.engine, self.family, self.engine.clock())
-
-    @property
-    def policies(self) -> Sequence[Policy]:
-        loaded = [each.policy for each in context.load_policies(self.settings)]
-        return [each for each in loaded if family_of(every_job()[each.job]) == self.family]
-
-    def policy(self, name: str) -> Policy:
-        if name.endswith((".yaml", ".yml")) or "/" in name:
-            return policy_in(Path(name))
-        return context.load_policies(self.settings).get(name).policy
-
-    def record(self, session: Session, action: str, policy: str, detail: Mapping[str, Any]) -> None:
-        said = {"reason": self.person.reason, **detail}
-        entries.append(session, action, self.person.actor, policy=policy, detail=said)
 
 
 @dataclass(frozen=True)
@@ -84,7 +36,8 @@ class FamilyHost:
         with context.control(settings) as database:
             engine = bootstrap.open_engine(settings, database, person.actor)
             try:
-                yield FamilyDesk(settings, engine, self.family, person)
+                loads = partial(context.load_policies, settings)
+                yield FamilyDesk(settings.env, engine, self.family, person, loads)
             finally:
                 engine.close()
 

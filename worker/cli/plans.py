@@ -11,6 +11,7 @@ from policies.models import Policy
 from worker import operations, present, runs
 from worker.cli import context, endings, options, output, working
 from worker.cli.output import exact, facts, heading, moment, number
+from worker.documents import runs as documents
 from worker.engine import Engine
 from worker.errors import ForbiddenArrow
 from worker.narrowing import narrowing
@@ -41,7 +42,7 @@ def plan(
         working.inline_engine(settings, database, person) as engine,
     ):
         run_id = plan_here(engine, wanted, settings.env, person, narrowed, scan=scan)
-        run, plan = documents(engine, run_id)
+        run, plan = documents.planned(engine.database, engine.keyring, run_id)
     if as_json:
         output.print_json({**run, "plan": plan})
     else:
@@ -72,17 +73,6 @@ def plan_here(
     _must_be_free(engine, run_id, person)
     working.drive(engine, run_id, scan=scan)
     return run_id
-
-
-def documents(engine: Engine, run_id: int) -> tuple[present.Document, present.Document]:
-    """The run and its frozen plan."""
-    with engine.database.transaction() as session:
-        run = runs.get(session, run_id)
-        document = present.run_as_json(session, run)
-    plan = present.plan_as_json(run, engine.keyring)
-    if plan is None:
-        raise ForbiddenArrow(f"r-{run_id} is {run.state} and has no plan; look with `tend show`.")
-    return document, plan
 
 
 def _must_be_free(engine: Engine, run_id: int, person: Person) -> None:

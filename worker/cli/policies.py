@@ -1,27 +1,22 @@
 """The policies: what they say, where each value comes from, and whether they may change data."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import typer
 from rich.console import Console
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from policies.loader import LoadedPolicy
-from policies.models import Policy, Schedule
-from worker import operations, present
+from policies.models import Policy
+from worker import present
 from worker.cli import context, options, output
 from worker.cli.output import facts, heading, moment
 from worker.cli.policy_diff import diff
 from worker.comparing import flat
+from worker.documents import policies as documents
 from worker.errors import DatabaseNotMigrated, DatabaseUnreachable, SettingError
 from worker.logs import safe_text
 from worker.operations import Person
 from worker.settings import Settings
-from worker.switches import next_fire, state_of
-from worker.tables import Run, Switch
-from worker.targets.kinds import is_served
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
 app.command()(diff)
@@ -34,11 +29,12 @@ def policies(ctx: typer.Context, as_json: options.Json = False) -> None:
         return
     settings = context.load_settings()
     loaded = context.load_policies(settings)
-    with context.control(settings) as database, database.transaction() as session:
-        found = [_summary(settings, session, each.policy) for each in loaded]
+    with context.control(settings) as database:
+        document = documents.listed(settings, database, loaded)
     if as_json:
-        output.print_json({"policies": found})
+        output.print_json(document)
         return
+    found = document["policies"]
     out = output.console()
     heading(out, settings.env, f"{len(found)} policies")
     names = ("policy", "job", "schedule", "state", "next fire", "last run")
@@ -51,11 +47,7 @@ def show(policy: options.PolicyName, as_json: options.Json = False) -> None:
     settings = context.load_settings()
     loaded = context.load_policies(settings).get(policy)
     summary = _summary_if_reachable(settings, loaded.policy)
-    document = {
-        **summary,
-        "policy": loaded.policy.model_dump(mode="json"),
-        "origins": dict(loaded.origins),
-    }
+    document = documents.shown(summary, loaded)
     if as_json:
         output.print_json(document)
     else:
@@ -86,12 +78,7 @@ def _switch(name: str, person: Person, *, on: bool, as_json: bool) -> None:
     settings = context.load_settings()
     policy = context.load_policies(settings).get(name).policy
     with context.control(settings) as database:
-        if on:
-            operations.enable(database, policy, person)
-        else:
-            operations.disable(database, policy, person)
-        with database.transaction() as session:
-            summary = _summary(settings, session, policy)
+        summary = documents.switched(settings, database, policy, person, on=on)
     if as_json:
         output.print_json(summary)
         return
@@ -100,52 +87,13 @@ def _switch(name: str, person: Person, *, on: bool, as_json: bool) -> None:
     facts(out, [("next fire", moment(summary["next_fire"])), ("policy", policy.version)])
 
 
-def _summary(settings: Settings, session: Session, policy: Policy) -> dict[str, Any]:
-    switch = session.get(Switch, policy.name)
-    newest = select(func.max(Run.id)).where(Run.policy == policy.name).scalar_subquery()
-    last = session.scalars(select(Run).where(Run.id == newest)).first()
-    return {
-        **_known_without_database(policy),
-        **_fires(settings, policy, switch),
-        "last_run": present.run_as_json(session, last) if last else None,
-    }
-
-
-def _fires(settings: Settings, policy: Policy, switch: Switch | None) -> dict[str, Any]:
-    if not is_served(settings, policy):
-        return {"state": "no_target", "next_fire": None}
-    fires = next_fire(policy, switch, datetime.now(UTC))
-    return {"state": state_of(policy, switch), "next_fire": fires}
-
-
 def _summary_if_reachable(settings: Settings, policy: Policy) -> dict[str, Any]:
     try:
         with context.control(settings) as database, database.transaction() as session:
-            return _summary(settings, session, policy)
+            return documents.summary(settings, session, policy)
     except (SettingError, DatabaseUnreachable, DatabaseNotMigrated) as error:
         output.say(f"Whether {policy.name} is enabled is not known: {safe_text(error)}")
-    return {
-        **_known_without_database(policy),
-        **_fires(settings, policy, None),
-        "state": None,
-        "last_run": None,
-    }
-
-
-def _known_without_database(policy: Policy) -> dict[str, Any]:
-    return {
-        "name": policy.name,
-        "job": policy.job,
-        "description": policy.description,
-        "schedule": _schedule(policy.schedule),
-        "version": policy.version,
-    }
-
-
-def _schedule(schedule: Schedule | None) -> str | None:
-    if schedule is None:
-        return None
-    return (schedule.cron and f"{schedule.cron} {schedule.timezone}") or f"every {schedule.every}"
+    return documents.without_database(settings, policy)
 
 
 def _row(each: dict[str, Any]) -> tuple[str, ...]:

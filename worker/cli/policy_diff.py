@@ -1,19 +1,12 @@
 """`tend policies diff`: what a policy's text would change, and on how many records."""
 
-from contextlib import closing
-from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from rich.console import Console
 
-from policies.models import Policy, RecordOptions
-from worker import comparing
 from worker.cli import context, options, output
 from worker.cli.output import facts, heading, moment
-from worker.comparing import Former
-from worker.registry import is_task
-from worker.settings import Settings
-from worker.targets.kinds import KINDS
+from worker.documents import policies as documents
 
 Document = dict[str, Any]
 
@@ -22,29 +15,12 @@ def diff(policy: options.PolicyName, as_json: options.Json = False) -> None:
     """Show what the text changes since it was enabled, or run, last, and its effect in records."""
     settings = context.load_settings()
     wanted = context.load_policies(settings).get(policy).policy
-    with context.control(settings) as database, database.transaction() as session:
-        former = comparing.former(session, wanted.name)
-    document = {
-        "name": wanted.name,
-        "version": wanted.version,
-        "revision": settings.revision,
-        "against": former.as_json() if former is not None else None,
-        "changes": comparing.changes(former.text, wanted.text) if former is not None else [],
-        "effect": _effect(settings, former, wanted),
-    }
+    with context.control(settings) as database:
+        document = documents.compared(settings, database, wanted)
     if as_json:
         output.print_json(document)
     else:
         _show(output.console(), settings.env, document)
-
-
-def _effect(settings: Settings, former: Former | None, wanted: Policy) -> Document:
-    before = former.text if former is not None else None
-    if is_task(wanted):
-        return comparing.no_effect(before)
-    kind = KINDS[cast(RecordOptions, wanted.options).target]
-    with closing(kind.open_to_look(settings)) as target:
-        return comparing.effect(target, before, wanted, datetime.now(UTC))
 
 
 def _show(out: Console, environment: str, document: Document) -> None:

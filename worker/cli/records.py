@@ -1,25 +1,21 @@
 """`tend records`: which records a run touched, each with what became of it and why."""
 
 import csv
-import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
 from policies.errors import TendError
-from worker import access, listing, operations
+from worker import access, operations
 from worker import runs as store
-from worker.archive import ArchiveStore
 from worker.cli import context, options, output
-from worker.database import Database
+from worker.documents import records as documents
 from worker.errors import UsageError
-from worker.keys import Keyring
 from worker.listing import Became
 from worker.logs import safe_text
-from worker.settings import Settings
 from worker.spreadsheets import cell
 
 Document = dict[str, Any]
@@ -49,11 +45,11 @@ def records(
         access.must_allow("records --reveal", context.WHO.get(), settings.env)
         person = context.person(reason, on_behalf_of)
     with context.control(settings) as database:
-        found = _listing(settings, database, run_id, is_revealed=reveal)
+        found = documents.found(settings, database, run_id, is_revealed=reveal)
         if person is not None:
             operations.reveal(database, run_id, person, outcome)
         counts: Counter[str] = Counter()
-        rows = _chosen(found.rows(), outcome, counts)
+        rows = documents.chosen(found.rows(), outcome, counts)
         if as_json:
             _print_json(run_id, rows, counts)
         elif as_csv:
@@ -61,24 +57,6 @@ def records(
         else:
             _print_lines(rows)
     output.say(_summary(run_id, counts, outcome))
-
-
-def _listing(
-    settings: Settings, database: Database, run_id: int, *, is_revealed: bool
-) -> listing.Listing:
-    archive = ArchiveStore(settings.need("archive_url"))
-    keyring = Keyring.from_settings(settings)
-    return listing.listing(database, archive, keyring, run_id, is_revealed=is_revealed)
-
-
-def _chosen(
-    rows: Iterable[Document], outcome: str | None, counts: Counter[str]
-) -> Iterator[Document]:
-    """The rows that are wanted, while all are counted."""
-    for row in rows:
-        counts[row["outcome"]] += 1
-        if outcome in {None, row["outcome"]}:
-            yield row
 
 
 def _summary(run_id: int, counts: Counter[str], outcome: str | None) -> str:
@@ -105,24 +83,13 @@ def _print_csv(rows: Iterable[Document]) -> None:
 
 
 def _print_json(run_id: int, rows: Iterable[Document], counts: Counter[str]) -> None:
-    """One document, written as the records come; an error on the way is its last part."""
-    sys.stdout.write(f'{{"id": "r-{run_id}", "records": [')
-    failed: TendError | None = None
-    try:
-        for number, row in enumerate(rows):
-            sys.stdout.write(",\n" if number else "\n")
-            sys.stdout.write(json.dumps(row, ensure_ascii=False))
-    except TendError as error:
-        failed = error
-    sys.stdout.write(f'\n], "counts": {json.dumps(counts)}')
-    if failed is not None:
-        said = {"code": failed.code, "message": safe_text(failed), "details": {}}
-        sys.stdout.write(f', "status": "error", "error": {json.dumps(said, ensure_ascii=False)}')
-    sys.stdout.write("}\n")
+    failed: list[TendError] = []
+    for part in documents.as_json(run_id, rows, counts, failed):
+        sys.stdout.write(part)
     sys.stdout.flush()
-    if failed is not None:
-        output.say(safe_text(failed))
-        raise typer.Exit(failed.exit_code)
+    for error in failed:
+        output.say(safe_text(error))
+        raise typer.Exit(error.exit_code)
 
 
 def _flat(fields: Document) -> str:

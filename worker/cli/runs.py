@@ -1,51 +1,38 @@
 """`tend runs` and `tend show`: what was run, by whom, and what became of it."""
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from worker import present
 from worker import runs as store
-from worker.archive import ArchiveStore
-from worker.audit.entries import stamp
 from worker.cli import context, options, output
 from worker.cli.output import exact, facts, heading, moment, number
-from worker.database import Database
-from worker.errors import ArchiveError, SettingError
-from worker.keys import Keyring
-from worker.logs import safe_text
-from worker.settings import Settings
+from worker.documents import runs as documents
+from worker.documents.runs import LISTED, Wanted
 from worker.states import State
-from worker.tables import Chunk, Run
-
-LISTED = 20
 
 
 def runs(
     policy: Annotated[str | None, typer.Option("--policy", help="Only of this policy.")] = None,
     state: Annotated[State | None, typer.Option("--state", help="Only in this state.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = LISTED,
+    before: Annotated[
+        str | None, typer.Option("--before", metavar="RUN", help="Only runs older than this one.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """List the latest runs, newest first."""
     settings = context.load_settings()
-    query = select(Run).order_by(Run.id.desc()).limit(limit)
-    if policy is not None:
-        query = query.where(Run.policy == policy)
-    if state is not None:
-        query = query.where(Run.state == state)
-    with context.control(settings) as database, database.transaction() as session:
-        found = [present.run_as_json(session, run) for run in session.scalars(query)]
-    if not found and policy is not None:
-        context.load_policies(settings).get(policy)
+    wanted = Wanted(policy, state, limit, None if before is None else store.parse_id(before))
+    with context.control(settings) as database:
+        document = documents.listed(database, lambda: context.load_policies(settings), wanted)
     if as_json:
-        output.print_json({"runs": found})
+        output.print_json(document)
         return
+    found = document["runs"]
     out = output.console()
     heading(out, settings.env, f"{len(found)} runs" if found else "no runs")
     names = ("run", "policy", "state", "changed", "who", "created", "reason")
@@ -57,53 +44,15 @@ def show(run: options.RunId, as_json: options.Json = False) -> None:
     settings = context.load_settings()
     run_id = store.parse_id(run)
     with context.control(settings) as database:
-        with database.transaction() as session:
-            found = store.get(session, run_id)
-            document = present.run_as_json(session, found)
-            more = {
-                "applied_by": found.applied_by,
-                "applying_at": stamp(found.applying_at) if found.applying_at else None,
-                "chunks": {way: _chunks(session, run_id, way) for way in ("apply", "undo")},
-            }
-        failed = listed(settings, database, run_id, "apply", "failed")
-        conflicts = listed(settings, database, run_id, "undo", "conflict")
+        document = documents.shown(settings, database, run_id, output.say)
     if as_json:
-        lists = {"failed_records": failed, "conflict_records": conflicts}
-        output.print_json({**document, **more, **lists})
+        output.print_json(document)
         return
     out = output.console()
     show_run(out, document)
-    _show_work(out, more)
-    show_records(out, "failed", failed, document["failed"])
-    show_records(out, "in conflict", conflicts, document["conflicts"])
-
-
-def document_of(database: Database, run_id: int) -> present.Document:
-    with database.transaction() as session:
-        return present.run_as_json(session, store.get(session, run_id))
-
-
-def listed(
-    settings: Settings,
-    database: Database,
-    run_id: int,
-    direction: str,
-    outcome: str,
-    limit: int | None = LISTED,
-) -> list[present.Document] | None:
-    """The first records with this outcome; None, and a sentence, if the archive is not at hand."""
-    with database.transaction() as session:
-        run = store.get(session, run_id)
-        objects = present.exceptions(session, run, direction)
-    if not objects:
-        return []
-    try:
-        archive = ArchiveStore(settings.need("archive_url"))
-        keyring = Keyring.from_settings(settings)
-        return list(islice(present.records(run, objects, outcome, archive, keyring), limit))
-    except (ArchiveError, SettingError) as error:
-        output.say(f"The records of r-{run_id} cannot be listed: {safe_text(error)}")
-        return None
+    _show_work(out, document)
+    show_records(out, "failed", document["failed_records"], document["failed"])
+    show_records(out, "in conflict", document["conflict_records"], document["conflicts"])
 
 
 def show_run(out: Console, run: present.Document) -> None:
@@ -190,16 +139,6 @@ def _approval(run: present.Document) -> Iterator[tuple[str, str | None]]:
 def _who(run: present.Document) -> str:
     behalf = f", on behalf of {run['on_behalf_of']}" if run["on_behalf_of"] else ""
     return f"{run['actor']} ({run['actor_proof']}){behalf}"
-
-
-def _chunks(session: Session, run_id: int, direction: str) -> dict[str, int]:
-    """How many chunks there are in each state."""
-    counted = session.execute(
-        select(Chunk.state, func.count())
-        .where(Chunk.run_id == run_id, Chunk.direction == direction)
-        .group_by(Chunk.state)
-    )
-    return {str(state): int(count) for state, count in counted}
 
 
 def _counted(counts: dict[str, int]) -> str | None:

@@ -9,9 +9,9 @@ from policies.subjects import load_subjects
 from worker import present
 from worker import status as looked_at
 from worker.cli import context, options, output
-from worker.cli.brake import pulled_as_json
 from worker.cli.output import heading, length, moment
 from worker.console import readiness
+from worker.documents.brake import pulled_as_json
 from worker.engine import system_clock
 from worker.targets.kinds import opened_to_look
 

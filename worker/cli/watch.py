@@ -2,7 +2,8 @@
 
 from worker import runs as store
 from worker.cli import context, endings, options, output, working
-from worker.cli.runs import document_of, show_run
+from worker.cli.runs import show_run
+from worker.documents import runs as documents
 
 
 def watch(run: options.RunId, as_json: options.Json = False) -> None:
@@ -17,7 +18,7 @@ def watch(run: options.RunId, as_json: options.Json = False) -> None:
             working.follow(database, run_id)
         except output.Interrupted as detached:
             output.say(str(detached))
-        document = document_of(database, run_id)
+        document = documents.one(database, run_id)
     if as_json:
         output.print_json(document)
     else:

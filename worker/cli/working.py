@@ -5,30 +5,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from types import FrameType
 
-import structlog
-from sqlalchemy import update
-
-from worker import advance, bootstrap, database, operations, queue, relay
+from worker import advance, bootstrap, by_hand, operations
 from worker.audit import keeping
 from worker.cli import context, output
 from worker.cli.progress import Display, Glance, glance
 from worker.database import Database
 from worker.engine import Engine
-from worker.errors import QueueUnreachable
-from worker.logs import safe_text
 from worker.operations import Person
 from worker.settings import Settings
 from worker.states import UNFINISHED, State
-from worker.tables import Run
 
 SLICE_SECONDS = 0.5
 POLL_SECONDS = 0.5
 _PLANNING = {State.QUEUED, State.PLANNING}
-
-log = structlog.get_logger()
 
 
 @contextmanager
@@ -60,8 +51,8 @@ def drive(engine: Engine, run_id: int, *, scan: bool = False) -> None:
             again = f"Interrupted; continue with `tend resume r-{run_id} --inline`."
             raise output.Interrupted(run_id, signals.asked, again) from None
         finally:
-            release(engine.database, run_id)
-    tidy(engine, run_id)
+            by_hand.release(engine.database, run_id)
+    by_hand.tidy(engine, run_id, output.say)
 
 
 def follow(db: Database, run_id: int) -> None:
@@ -74,30 +65,6 @@ def follow(db: Database, run_id: int) -> None:
     except KeyboardInterrupt:
         onward = f"r-{run_id} goes on without this command; `tend show r-{run_id}` looks at it."
         raise output.Interrupted(run_id, signal.SIGINT, onward) from None
-
-
-def ring(settings: Settings, db: Database) -> None:
-    """Wake the workers now. Without Redis the run is accepted all the same, and a person told."""
-    broker = queue.connect(settings.need("redis_url"))
-    try:
-        with db.transaction() as session:
-            moment = database.now(session)
-        relay.relay(db, partial(queue.ring, broker), moment)
-    except QueueUnreachable as error:
-        output.say(str(error))
-    finally:
-        broker.close()
-
-
-def tidy(engine: Engine, run_id: int) -> None:
-    """The summary that a finished run owes the application; a worker tries again if it fails."""
-    try:
-        advance.tidy(engine, run_id)
-    except Exception as error:
-        log.warning("summary not mirrored", run=run_id, why=safe_text(error), exc_info=error)
-        output.say(
-            f"The summary of r-{run_id} is not in the application's log yet: {safe_text(error)}"
-        )
 
 
 def _one_slice(engine: Engine, seen: Glance, signals: "Signals", *, scan: bool) -> None:
@@ -116,13 +83,6 @@ def _one_slice(engine: Engine, seen: Glance, signals: "Signals", *, scan: bool) 
         return  # the run is over; what it still owes, `tidy` tries again
     if not worked and glance(engine.database, seen.run_id).state in UNFINISHED:
         engine.draining.wait(POLL_SECONDS)
-
-
-def release(db: Database, run_id: int) -> None:
-    """What is over belongs to the workers again: they tidy it, and expire its archive."""
-    with db.transaction() as session:
-        over = update(Run).where(Run.id == run_id, Run.state.not_in(UNFINISHED))
-        session.execute(over.values(inline=False))
 
 
 class Signals:

@@ -5,7 +5,9 @@ The statuses say over HTTP what exit codes say on the command line; `docs/api.md
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from policies.errors import PolicyError, TendError
 from worker.errors import (
@@ -24,6 +26,7 @@ from worker.errors import (
     TargetRefused,
     TargetUnreachable,
     TokenRefused,
+    UnknownEntry,
     UnknownPolicy,
     UnknownRecord,
     UnknownRun,
@@ -43,6 +46,7 @@ STATUSES: tuple[tuple[type[TendError], HTTPStatus], ...] = (
     (NotAllowed, HTTPStatus.FORBIDDEN),
     (UnknownPolicy, HTTPStatus.NOT_FOUND),
     (UnknownRun, HTTPStatus.NOT_FOUND),
+    (UnknownEntry, HTTPStatus.NOT_FOUND),
     (UnknownRecord, HTTPStatus.NOT_FOUND),
     (HoldUnknown, HTTPStatus.NOT_FOUND),
     (SubjectUnknown, HTTPStatus.NOT_FOUND),
@@ -62,6 +66,28 @@ STATUSES: tuple[tuple[type[TendError], HTTPStatus], ...] = (
     (TendError, HTTPStatus.CONFLICT),
 )
 """The first that an error is one of; what no line names, the state of things refuses: 409."""
+
+
+class Problem(BaseModel):
+    """What is wrong, where, and what to do."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+class Failure(BaseModel):
+    """The one form of an error."""
+
+    status: Literal["error"]
+    error: Problem
+
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    int(status): {"model": Failure, "description": status.phrase}
+    for status in sorted({*(status for _, status in STATUSES), HTTPStatus.BAD_REQUEST})
+}
+"""Every status that an operation may answer an error with, for its description."""
 
 
 def status_of(error: TendError) -> HTTPStatus:

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from policies.errors import TendError
-from worker.console import answers, health, metrics
+from worker.console import answers, api, health, metrics
 from worker.console.bounds import Bounds
 from worker.console.headers import Headers
 from worker.console.installation import Installation
@@ -21,7 +21,7 @@ from worker.logs import safe_text
 
 THREADS = 12
 """At work at once: fewer than the connections to the control database that a process has."""
-ROUTERS = (health.router, metrics.router)
+ROUTERS = (health.router, metrics.router, api.router)
 """Every room; a new one is added here."""
 
 log = structlog.get_logger()
@@ -35,6 +35,7 @@ def create_app(installation: Installation) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         lifespan=_at_work,
     )
     app.state.installation = installation
@@ -66,10 +67,15 @@ async def _tend_error(request: Request, error: Exception) -> JSONResponse:
 async def _misread(_request: Request, error: Exception) -> JSONResponse:
     """What was wrong where, without what was sent: it may hold anything."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for no other
-    found = {".".join(str(part) for part in one["loc"]): one["msg"] for one in error.errors()}
+    found = {_place(one["loc"]): one["msg"] for one in error.errors()}
     where, why = next(iter(found.items()))
     document = answers.failure("invalid_request", f"{where}: {why}.", found)
     return JSONResponse(document, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _place(parts: tuple[Any, ...]) -> str:
+    """A key of the request may be text that no answer can hold."""
+    return ".".join(str(part) for part in parts).encode(errors="replace").decode()
 
 
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:

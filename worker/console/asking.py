@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 
 from worker import access, tokens
 from worker.console.answers import NotAuthenticated
@@ -34,7 +35,11 @@ WAYS: tuple[Callable[[Request, Installation], Actor | None], ...] = (by_token,)
 and raises if it does not hold. None of them takes anybody's word for it."""
 
 
-def actor_of(request: Request, here: Here) -> Actor:
+_BEARER = Depends(HTTPBearer(auto_error=False, description="What `tend token create` printed."))
+"""Says in the API's description how to ask."""
+
+
+def actor_of(request: Request, here: Here, _bearer: Any = _BEARER) -> Actor:
     """Who asks. Raises `NotAuthenticated` if nothing in the request says so."""
     here.must_be_current()
     for way in WAYS:

@@ -52,7 +52,7 @@ def export(db: Database, signer: Signer, wanted: Search, path: Path, *, as_csv: 
                 "v": 1,
                 "file": path.name,
                 "format": "csv" if as_csv else "jsonl",
-                "filter": wanted.model_dump(mode="json", exclude={"limit"}),
+                "filter": wanted.model_dump(mode="json", exclude={"limit", "before"}),
                 **_written(session, wanted, last, path, as_csv=as_csv),
                 "checkpoint": last.note,
                 "keys": signer.public_keys(last.origin),

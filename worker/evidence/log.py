@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
-from worker.audit import checkpoints
+from worker.audit import checkpoints, tree
 from worker.audit.streaming import streamed
 from worker.errors import NotSigned
 from worker.tables import Checkpoint, Entry, Position, Unsequenced
@@ -97,3 +98,13 @@ def leaves(session: Session, size: int) -> Iterator[bytes]:
     query = select(Position.leaf_hash).where(Position.position < size)
     for (leaf,) in streamed(session, query.order_by(Position.position), _PAGE):
         yield leaf
+
+
+def prove(session: Session, entry_id: int, size: int) -> dict[str, Any] | None:
+    """Position, body and inclusion proof of an entry among the first `size`; None if it is not."""
+    query = select(Position.position, Entry.body).join(Entry, Entry.id == Position.entry_id)
+    row = session.execute(query.where(Entry.id == entry_id)).one_or_none()
+    if row is None or row.position >= size:
+        return None
+    steps = [step.hex() for step in tree.inclusion_proof(session, row.position, size)]
+    return {"position": row.position, "body": row.body.decode(), "proof": steps}

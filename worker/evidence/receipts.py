@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from worker.audit import merkle, tree
+from worker.audit import merkle
 from worker.audit.entries import stamp
 from worker.audit.signing import Signer
 from worker.audit.snapshot import Snapshot
@@ -19,7 +19,7 @@ from worker.evidence import log, manifests
 from worker.evidence.facts import Document
 from worker.evidence.subject_keys import Subject, SubjectKeys
 from worker.keys import Keyring
-from worker.tables import Checkpoint, Entry, Manifest, Position, Run
+from worker.tables import Checkpoint, Entry, Manifest, Run
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,13 @@ class _Log:
 
     def prove(self, entry_id: int) -> Document:
         """Body, position and inclusion proof of an entry."""
-        query = select(Position.position, Entry.body).join(Entry, Entry.id == Position.entry_id)
-        row = self.session.execute(query.where(Entry.id == entry_id)).one_or_none()
-        size = self.checkpoint.size
-        if row is None or row.position >= size:
+        proof = log.prove(self.session, entry_id, self.checkpoint.size)
+        if proof is None:
             raise NotSigned(
                 "No checkpoint covers what became of these records yet; a scheduler signs one "
                 "every few seconds, so see that it runs and ask again."
             )
-        proof = tree.inclusion_proof(self.session, row.position, size)
-        steps = [step.hex() for step in proof]
-        return {"position": row.position, "body": row.body.decode(), "proof": steps}
+        return proof
 
 
 def receipt(db: Database, keyring: Keyring, signer: Signer, subject: Subject) -> Document:

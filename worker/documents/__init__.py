@@ -1,0 +1,1 @@
+"""What commands and the API answer: one JSON document for each, made in one place."""
