@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
 from worker import access, tokens
@@ -63,4 +63,4 @@ def allowed(command: str) -> Any:
         return actor
 
     dependency.__dict__["command"] = command
-    return Depends(dependency)
+    return Security(dependency, scopes=[str(access.least(command))])

@@ -5,8 +5,10 @@ from fastapi import APIRouter
 from worker.console.answers import DOCUMENTED
 from worker.console.api import audit, brake, families, holds, policies, runs
 
+ROOMS = (
+    *(room.router for room in (runs, policies, brake, holds, audit)),
+    *families.routers(),
+)
 router = APIRouter(prefix="/api/v1", responses=DOCUMENTED)
-for _room in (runs, policies, brake, holds, audit):
-    router.include_router(_room.router)
-for _family in families.routers():
-    router.include_router(_family)
+for _room in ROOMS:
+    router.include_router(_room)
