@@ -75,6 +75,7 @@ def test_a_store_is_shown_checked_and_muted(api: Api, shop: Provider) -> None:
     options = f"options: {{stores_in: [mongo], private_hosts: ['{shop.place}']}}\n"
     for name in ("pos-sync", "pos-sync-retry"):
         api.tend.policy(name, options)
+    api.tend.shop.products.create_index(["storeId", "externalId"], unique=True)
     api.tend.shop.stores.insert_one({**THE_STORE, "shopDomain": shop.url})
     shop.route = camp
     checked = api.does("/stores/check", store="Camp")
