@@ -44,6 +44,8 @@ class Alert:
     """The next command, if it is not that of the table."""
     unaffected: str = ""
     """What goes on all the same, if it is not that of the table."""
+    severity: str = ""
+    """P0 to P3, if it is not that of the table."""
 
 
 @dataclass(frozen=True)

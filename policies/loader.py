@@ -4,15 +4,17 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from policies.errors import PolicyError
 from policies.located import Located, read
 from policies.models import Policy, PolicyOptions
+from policies.probes import FOLDER, Probe, ProbeOptions
 
 Keys = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,20 @@ class LoadedPolicy:
     origins: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class _Form(Generic[Model]):
+    """What one kind of file says: its model, and the key that says which options it takes."""
+
+    model: type[Model]
+    key: str
+    unknown: type[PolicyOptions]
+    """Stands for options that cannot be read, so that what is beside them is checked, too."""
+
+
+_POLICY = _Form(Policy, "job", PolicyOptions)
+_PROBE = _Form(Probe, "kind", ProbeOptions)
+
+
 def load(
     directories: Sequence[Path], options_of: Mapping[str, type[PolicyOptions]]
 ) -> dict[str, LoadedPolicy]:
@@ -31,19 +47,37 @@ def load(
     `options_of` says for each job what its policies may say. The error names the first
     problem of every file.
     """
+    return {
+        name: LoadedPolicy(policy, dict(_origins(policy.model_dump(mode="json"), source, "")))
+        for name, (policy, source) in _load(_files(directories), _POLICY, options_of).items()
+    }
+
+
+def load_probes(
+    directories: Sequence[Path], options_of: Mapping[str, type[PolicyOptions]]
+) -> dict[str, Probe]:
+    """The same for the probes, in the folder `probes` of each directory, where there is one."""
+    files = (path for each in directories for path in sorted((each / FOLDER).glob("*.yaml")))
+    found = _load(files, _PROBE, options_of)
+    return {name: probe for name, (probe, _) in found.items()}
+
+
+def _load(
+    files: Iterable[Path], form: _Form[Model], options_of: Mapping[str, type[PolicyOptions]]
+) -> dict[str, tuple[Model, Located]]:
     sources: dict[str, Located] = {}
     problems: dict[str, list[str]] = {}
-    for path in _files(directories):
+    for path in files:
         try:
             found = read(path)
         except PolicyError as error:
             problems.setdefault(path.stem, []).append(str(error))
             continue
         sources[path.stem] = sources[path.stem].under(found) if path.stem in sources else found
-    loaded: dict[str, LoadedPolicy] = {}
+    loaded: dict[str, tuple[Model, Located]] = {}
     for name in sorted(sources.keys() - problems.keys()):
         try:
-            loaded[name] = _checked(name, sources[name], options_of)
+            loaded[name] = _checked(name, sources[name], form, options_of), sources[name]
         except PolicyError as error:
             problems[name] = [str(error)]
     if problems:
@@ -55,7 +89,9 @@ def load_file(path: Path, options_of: Mapping[str, type[PolicyOptions]]) -> Load
     """Load the policy of one file, which lies over no other and may have any name."""
     source = read(path)
     named = source.child("name")
-    return _checked(str(named.value) if named is not None else path.stem, source, options_of)
+    name = str(named.value) if named is not None else path.stem
+    policy = _checked(name, source, _POLICY, options_of)
+    return LoadedPolicy(policy, dict(_origins(policy.model_dump(mode="json"), source, "")))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -97,36 +133,39 @@ class _Problem:
 
 
 def _checked(
-    name: str, source: Located, options_of: Mapping[str, type[PolicyOptions]]
-) -> LoadedPolicy:
+    name: str,
+    source: Located,
+    form: _Form[Model],
+    options_of: Mapping[str, type[PolicyOptions]],
+) -> Model:
     document = source.plain
-    problems = list(_misnamed(name, source, options_of.keys()))
-    job = document.get("job")
-    options_type = options_of.get(job, PolicyOptions) if isinstance(job, str) else PolicyOptions
-    if "options" in document and options_type is not PolicyOptions:
+    problems = list(_misnamed(name, source, form.key, options_of.keys()))
+    said = document.get(form.key)
+    options_type = options_of.get(said) if isinstance(said, str) else None
+    if "options" in document and options_type is not None:
         try:
             document["options"] = options_type.model_validate(document["options"])
         except ValidationError as error:
             problems += _problems(error, source, ("options",), options_type)
-            document["options"] = PolicyOptions()
+            document["options"] = form.unknown()
     elif "options" in document:
-        document["options"] = PolicyOptions()
+        document["options"] = form.unknown()
     try:
-        policy = Policy.model_validate(document)
+        checked = form.model.model_validate(document)
     except ValidationError as error:
-        problems += _problems(error, source, (), Policy)
+        problems += _problems(error, source, (), form.model)
     if problems:
         raise PolicyError(_first(problems))
-    return LoadedPolicy(policy, dict(_origins(policy.model_dump(mode="json"), source, "")))
+    return checked
 
 
-def _misnamed(name: str, source: Located, jobs: Collection[str]) -> Iterator[_Problem]:
-    called, job = source.child("name"), source.child("job")
+def _misnamed(name: str, source: Located, key: str, known: Collection[str]) -> Iterator[_Problem]:
+    called, said = source.child("name"), source.child(key)
     if called is not None and called.value != name:
         yield _Problem(("name",), called, f"the file is {name}.yaml, so the name must be '{name}'")
-    if job is not None and isinstance(job.value, str) and job.value not in jobs:
-        says = f"there is no job '{job.value}'; {did_you_mean(job.value, jobs)}"
-        yield _Problem(("job",), job, says)
+    if said is not None and isinstance(said.value, str) and said.value not in known:
+        says = f"there is no {key} '{said.value}'; {did_you_mean(said.value, known)}"
+        yield _Problem((key,), said, says)
 
 
 def _first(problems: Sequence[_Problem]) -> str:

@@ -27,6 +27,7 @@ from worker.engine import Engine
 from worker.heartbeat import Heartbeat
 from worker.measuring import Measures
 from worker.metrics import listener
+from worker.probes import prober
 from worker.settings import Settings
 
 BEAT_SECONDS = 5
@@ -96,6 +97,7 @@ class Lifecycle(Middleware):
         yield Chore("targets", measures.ask, ASK_SECONDS)
         yield watch.of_workers(_settings, self.engine)
         yield from listener.chores(_settings, self.engine.database, "worker")
+        yield from prober.chores(_settings, self.engine)
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:  # noqa: ARG002 - dramatiq's signature
         self.engine.draining.set()

@@ -57,6 +57,12 @@ class UnknownPolicy(UsageError):
     code = "policy_unknown"
 
 
+class UnknownProbe(UsageError):
+    """No probe has this name."""
+
+    code = "probe_unknown"
+
+
 class UnknownRun(UsageError):
     """No run has this id."""
 

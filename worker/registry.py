@@ -12,13 +12,15 @@ from typing import cast
 from pydantic import ValidationError
 
 from jobs.base import Job
+from jobs.probing import ProbeKind
 from jobs.task import TaskJob
 from policies.errors import PolicyError, TendError
-from policies.loader import LoadedPolicy, did_you_mean, load, load_file, reasons
+from policies.loader import LoadedPolicy, did_you_mean, load, load_file, load_probes, reasons
 from policies.models import Policy, PolicyOptions, TaskOptions
+from policies.probes import Probe
 from worker.errors import UnknownPolicy
 
-_CONTRACT = {"base", "host", "record_job", "tables", "task"}
+_CONTRACT = {"base", "host", "probing", "record_job", "tables", "task"}
 
 
 @cache
@@ -52,13 +54,31 @@ def jobs_in(package: ModuleType) -> dict[str, Job | TaskJob]:
     for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         if module.name.rpartition(".")[2] in _CONTRACT:
             continue
-        for job in _brought(import_module(module.name)):
+        brings = import_module(module.name)
+        if hasattr(brings, "kinds"):
+            continue
+        for job in _brought(brings):
             if job.name in found:
                 raise TendError(
                     f"{module.name} calls its job {job.name}, as another one does; rename"
                 )
             found[job.name] = job
     return found
+
+
+@cache
+def probe_kinds() -> Mapping[str, ProbeKind]:
+    """The kinds of probes by name: a package in `jobs` that looks brings `kinds` instead."""
+    package = import_module("jobs")
+    names = (module.name for module in pkgutil.iter_modules(package.__path__, "jobs."))
+    found = (getattr(import_module(name), "kinds", ()) for name in names)
+    return MappingProxyType({kind.name: kind for brought in found for kind in brought})
+
+
+def probes_in(directories: Sequence[Path]) -> Mapping[str, Probe]:
+    """Every probe of these policy directories; raises `PolicyError`."""
+    options = {name: kind.Options for name, kind in probe_kinds().items()}
+    return MappingProxyType(load_probes(directories, options))
 
 
 def _brought(module: ModuleType) -> tuple[Job | TaskJob, ...]:

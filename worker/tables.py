@@ -563,6 +563,60 @@ class Alert(Table):
     """When it was cleared and everything about it was told."""
 
 
+class ProbeState(Table):
+    """A probe, and for one that every host looks at by itself, the host: when it looks next."""
+
+    __tablename__ = "probes"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    place: Mapped[str] = mapped_column(String(255), primary_key=True)
+    """The host; empty where one worker looks for all."""
+    next_at: Mapped[datetime]
+    looking_until: Mapped[datetime | None]
+    """While a worker looks; nobody else does before."""
+    looked_at: Mapped[datetime | None]
+    took_ms: Mapped[int | None]
+    off: Mapped[str | None]
+    """Why there is nothing to look at on this site."""
+    remarks: Mapped[list[Any]] = mapped_column(default=list)
+
+
+class ProbeTrouble(Table):
+    """A subject that a check found ill, until enough looks in a row found it well."""
+
+    __tablename__ = "probe_troubles"
+
+    probe: Mapped[str] = mapped_column(String(64), primary_key=True)
+    place: Mapped[str] = mapped_column(String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(320), primary_key=True)
+    check: Mapped[str] = mapped_column(String(32), primary_key=True)
+    cause: Mapped[str] = mapped_column(String(320))
+    ill: Mapped[int]
+    """Looks in a row that found it ill, until it is raised."""
+    well: Mapped[int]
+    """Since it is raised, looks in a row that found it well."""
+    raised: Mapped[bool]
+    since: Mapped[datetime]
+    says: Mapped[str]
+
+
+class ProbeLook(Table):
+    """What one look read, kept for a day to be plotted."""
+
+    __tablename__ = "probe_looks"
+    __table_args__ = (
+        Index("ix_probe_looks_probe", "probe", "place", "at"),
+        Index("ix_probe_looks_at", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    probe: Mapped[str] = mapped_column(String(64))
+    place: Mapped[str] = mapped_column(String(255))
+    at: Mapped[datetime]
+    readings: Mapped[bytes]
+    """Compressed: subject, check, value and whether it was ill, of each."""
+
+
 families.import_tables()
 
 OUTCOMES = ("changed", "changed_since", "gone", "failed", "held", "uncertain")

@@ -328,6 +328,47 @@ def upgrade() -> None:
         batch_op.create_index("ix_pos_stores_next_at", ["next_at"], unique=False)
 
     op.create_table(
+        "probe_looks",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("probe", sa.String(length=64), nullable=False),
+        sa.Column("place", sa.String(length=255), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("readings", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_probe_looks")),
+    )
+    with op.batch_alter_table("probe_looks", schema=None) as batch_op:
+        batch_op.create_index("ix_probe_looks_at", ["at"], unique=False)
+        batch_op.create_index("ix_probe_looks_probe", ["probe", "place", "at"], unique=False)
+
+    op.create_table(
+        "probe_troubles",
+        sa.Column("probe", sa.String(length=64), nullable=False),
+        sa.Column("place", sa.String(length=255), nullable=False),
+        sa.Column("subject", sa.String(length=320), nullable=False),
+        sa.Column("check", sa.String(length=32), nullable=False),
+        sa.Column("cause", sa.String(length=320), nullable=False),
+        sa.Column("ill", sa.Integer(), nullable=False),
+        sa.Column("well", sa.Integer(), nullable=False),
+        sa.Column("raised", sa.Boolean(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("says", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "probe", "place", "subject", "check", name=op.f("pk_probe_troubles")
+        ),
+    )
+    op.create_table(
+        "probes",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("place", sa.String(length=255), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("looking_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("looked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("took_ms", sa.Integer(), nullable=True),
+        sa.Column("off", sa.String(), nullable=True),
+        sa.Column("remarks", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "place", name=op.f("pk_probes")),
+    )
+    op.create_table(
         "processes",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(length=12), nullable=False),
@@ -562,6 +603,13 @@ def downgrade() -> None:
 
     op.drop_table("runs")
     op.drop_table("processes")
+    op.drop_table("probes")
+    op.drop_table("probe_troubles")
+    with op.batch_alter_table("probe_looks", schema=None) as batch_op:
+        batch_op.drop_index("ix_probe_looks_probe")
+        batch_op.drop_index("ix_probe_looks_at")
+
+    op.drop_table("probe_looks")
     with op.batch_alter_table("pos_stores", schema=None) as batch_op:
         batch_op.drop_index("ix_pos_stores_next_at")
 

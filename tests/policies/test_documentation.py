@@ -17,16 +17,16 @@ SHIPPED = Path(__file__).parents[2] / "policies"
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
 
 
-def _models(annotation: Any, seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any, seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         if annotation in seen:
             return
         seen.add(annotation)
         yield annotation
         for field in annotation.model_fields.values():
-            yield from _models(field.annotation, seen)
+            yield from models_in(field.annotation, seen)
     for part in get_args(annotation):
-        yield from _models(part, seen)
+        yield from models_in(part, seen)
 
 
 def _keys() -> set[tuple[str, str]]:
@@ -35,7 +35,7 @@ def _keys() -> set[tuple[str, str]]:
     return {
         (model.__name__, key)
         for root in roots
-        for model in _models(root, seen)
+        for model in models_in(root, seen)
         for key in model.model_fields
     }
 

@@ -51,7 +51,9 @@ OF_RECORDS = {f"policy:{name}" for name in ON_MONGO if not is_task(SHIPPED[name]
 """What their policies are after must be there; a task may come before what it waits for."""
 OF_WRITER = {"mongodb_user", "mongodb_indicators"}
 OF_MONGO = {"mongodb", "mongodb_clock", "mongodb_read_user", *OF_WRITER, *OF_POLICIES}
-EVERYTHING = {"policies", "archive", "keys", "audit_anchors"} | OF_CONTROL | OF_REDIS | OF_MONGO
+EVERYTHING = (
+    {"policies", "probes", "archive", "keys", "audit_anchors"} | OF_CONTROL | OF_REDIS | OF_MONGO
+)
 PASSWORD = "hunter2"  # noqa: S105 - of a user that lives for one test
 INDEXES = {
     "auditlogs": ("timestamp",),
@@ -168,7 +170,7 @@ def test_with_no_settings_each_check_names_the_one_that_it_needs() -> None:
         "mongodb": "TEND_MONGO_URL",
         "sql": "TEND_SQL_URL",
     }
-    assert set(found) == {"policies", "keys", "audit_anchors", *needed}
+    assert set(found) == {"policies", "probes", "keys", "audit_anchors", *needed}
     for check, setting in needed.items():
         assert found[check][0] == "failed"
         assert f"{setting} is not set" in found[check][1]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from jobs.task import Alert as Wanted
 from worker import database
-from worker.alerts.events import EVENTS, event
+from worker.alerts.events import EVENTS, Severity, event
 from worker.keys import Keyring
 from worker.logs import redact_text
 from worker.tables import Alert
@@ -42,7 +42,7 @@ def raise_alert(session: Session, keyring: Keyring, wanted: Wanted) -> bool:
     raised = Alert(
         event=wanted.event,
         cause=wanted.cause,
-        severity=known.severity,
+        severity=Severity(wanted.severity or known.severity),
         text=_seal(session, keyring, wanted),
         at=database.now(session),
     )

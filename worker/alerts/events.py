@@ -149,6 +149,12 @@ EVENTS: Mapping[str, Event] = MappingProxyType(
             "Nothing has failed yet.",
             "tend status",
         ),
+        "probe": Event(
+            Severity.P2,
+            "A probe finds something ill",
+            "Repairs and locks: probes only look.",
+            "tend probes",
+        ),
         "unlisted": Event(
             Severity.P2,
             "A trouble that the table of events does not list",

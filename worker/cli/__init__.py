@@ -52,6 +52,7 @@ _OWN = {
     "token": Command("token:app", "Create, list or revoke the tokens that prove who is who."),
     "user": Command("user:app", "Create, list or disable the users of the console."),
     "migrate": Command("migrate:migrate", "Bring the control database to this version."),
+    "probes": Command("probes:app", "Show what the probes see, the worst first, or look now."),
     "doctor": Command("doctor:doctor", "Check every connection, index, clock and heartbeat."),
     "scheduler": Command("scheduler:scheduler", "Run the process that fires the policies."),
     "worker": Command("worker:worker", "Run the processes that do the work."),

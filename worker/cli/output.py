@@ -105,12 +105,12 @@ def number(value: int | None) -> str | None:
 
 def moment(value: datetime | str | None) -> str | None:
     """A UTC time to the second, as a person reads it."""
-    return None if value is None else f"{_utc(value):%Y-%m-%d %H:%M:%S} UTC"
+    return None if value is None else f"{utc(value):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def exact(value: datetime | str) -> str:
     """A UTC time to its last digit, for whoever asks the target the same question."""
-    return f"{_utc(value).replace(tzinfo=None).isoformat(' ')} UTC"
+    return f"{utc(value).replace(tzinfo=None).isoformat(' ')} UTC"
 
 
 def length(seconds: float) -> str:
@@ -124,6 +124,7 @@ def length(seconds: float) -> str:
     return ("-" if seconds < 0 else "") + " ".join(parts[:2])
 
 
-def _utc(value: datetime | str) -> datetime:
+def utc(value: datetime | str) -> datetime:
+    """A time, or one of a document."""
     when = datetime.fromisoformat(value) if isinstance(value, str) else value
     return when.astimezone(UTC)

@@ -10,7 +10,7 @@ import pymongo
 from policies.errors import PolicyError
 from policies.models import Policy, RecordOptions
 from worker.doctor.check import CONNECT_SECONDS, Check, Site, Verdict, listed, ok, warning
-from worker.registry import Policies, is_task, job_of, task_of
+from worker.registry import Policies, is_task, job_of, probes_in, task_of
 from worker.settings import variable
 from worker.targets.kinds import KINDS, TENDED, is_served, kind_of, kinds_of
 from worker.tasks.context import Checking
@@ -80,4 +80,14 @@ def _ready(policy: Policy, site: Site) -> Verdict:
     return ok("What this policy names is there.")
 
 
-CHECKS = (Check("policies", "TEND_POLICY_DIR", _load),)
+def _load_probes(site: Site) -> Verdict:
+    found = probes_in(site.settings.policy_directories).values()
+    empty = [probe.name for probe in found if probe.enabled and probe.options.is_empty]
+    waits = f" {listed(empty)} name nothing yet to look at." if empty else ""
+    return ok(f"{len(found)} probes load.{waits}")
+
+
+CHECKS = (
+    Check("policies", "TEND_POLICY_DIR", _load),
+    Check("probes", "TEND_POLICY_DIR", _load_probes),
+)

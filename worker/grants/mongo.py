@@ -53,9 +53,9 @@ def roles(policies: Iterable[Policy], database: str) -> list[Document]:
 
 
 def users(database: str) -> list[Document]:
-    """A user for each role; the one who works also sees how the server is, for the throttle."""
+    """A user for each role; both see how the server is, for probes and for the throttle."""
     return [
-        {"user": "tend-reader", "roles": [{"role": TRIAL, "db": database}]},
+        {"user": "tend-reader", "roles": [{"role": TRIAL, "db": database}, MONITOR]},
         {"user": "tend", "roles": [{"role": WORK, "db": database}, MONITOR]},
     ]
 

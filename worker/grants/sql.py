@@ -12,7 +12,7 @@ from worker.targets.sql_table import quoted
 TRIAL = "tend_trial"
 WORK = "tend_work"
 MONITOR = "pg_monitor"
-"""Who has it sees other sessions and standbys, as the throttle must."""
+"""Who has it sees other sessions and standbys, as probes and the throttle must."""
 
 
 def statements(
@@ -30,6 +30,7 @@ def statements(
         f"CREATE ROLE {TRIAL} NOLOGIN;",
         *(f"GRANT USAGE ON SCHEMA {quoted(name)} TO {TRIAL};" for name in schemas),
         *_grants([*tables, *parents], READS, TRIAL),
+        f"GRANT {MONITOR} TO {TRIAL};",
         f"CREATE ROLE {WORK} NOLOGIN;",
         *(f"GRANT USAGE ON SCHEMA {quoted(name)} TO {WORK};" for name in schemas),
         f"GRANT CREATE ON SCHEMA {quoted(schema)} TO {WORK};",

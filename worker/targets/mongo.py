@@ -37,6 +37,7 @@ from worker.targets.mongo_parents import orphaned_among
 from worker.targets.mongo_related import MongoRelated
 from worker.targets.mongo_restore import MongoJudges
 from worker.targets.mongo_select import Filter, compile_held, compile_selector
+from worker.targets.mongo_status import MongoStatus
 from worker.targets.quarantine import SUFFIX, Origin
 from worker.targets.record_key import identity
 
@@ -80,6 +81,10 @@ class MongoTarget:
     def close(self) -> None:
         self._client.close()
         self._reading.close()
+
+    def status(self) -> MongoStatus:
+        """For probes: how the server is, asked where plans are read."""
+        return MongoStatus(self._reading, self._reads.name, self.name)
 
     def documents(self) -> MongoDocuments:
         """For a task that looks: read where plans are read."""

@@ -1,0 +1,1 @@
+"""Kinds of probes, each before something made ill on purpose."""

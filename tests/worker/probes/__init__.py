@@ -1,0 +1,1 @@
+"""The probes in the engine."""
