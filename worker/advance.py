@@ -8,11 +8,13 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import delete, select, update
+from structlog.contextvars import bound_contextvars
 
 from worker import (
     applying,
     brake,
     claims,
+    cron_monitors,
     database,
     held_archives,
     mirror,
@@ -49,7 +51,13 @@ LOOK_AGAIN = timedelta(days=1)
 """When an archive that a legal hold kept beyond its time is asked for again."""
 SWEEP_AFTER = timedelta(days=1)
 """When a destroyed archive is emptied once more: a worker that was overtaken may write late."""
-OPERATIONS = {State.APPLYING: "apply", State.VERIFYING: "verify", State.UNDOING: "undo"}
+OPERATIONS = {
+    State.QUEUED: "plan",
+    State.PLANNING: "plan",
+    State.APPLYING: "apply",
+    State.VERIFYING: "verify",
+    State.UNDOING: "undo",
+}
 """What StatsD calls a look at a run in each of these states."""
 SHIFT_SECONDS = 10.0
 """How long one doorbell works on a run before other runs get their turn."""
@@ -78,15 +86,16 @@ def _step(engine: Engine, run_id: int) -> bool:
         is_task = is_task_run(run)
     if inline and not engine.is_inline:
         return False
-    match state:
-        case State.QUEUED | State.PLANNING:
-            with statsd.operation("plan"):
-                return plan(engine, run_id)
-        case State.APPLYING | State.VERIFYING | State.UNDOING:
-            with statsd.operation(OPERATIONS[state]):
-                return _carry_on(engine, run_id, state, phase, is_task=is_task)
-        case _:
+    with bound_contextvars(run=run_id, policy=run.policy):
+        if state not in OPERATIONS:
             return tidy(engine, run_id)
+        with statsd.operation(OPERATIONS[state]):
+            if OPERATIONS[state] == "plan":
+                is_more = plan(engine, run_id)
+            else:
+                is_more = _carry_on(engine, run_id, state, phase, is_task=is_task)
+        cron_monitors.check_in(engine.database, run_id, state)
+        return is_more
 
 
 def plan(engine: Engine, run_id: int, *, scan: bool = False) -> bool:

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 
 import structlog
 
@@ -28,7 +30,8 @@ def kept(run_id: int, renew: Callable[[], None]) -> Iterator[None]:
             except TendError as error:
                 log.warning("lease not renewed", run=run_id, why=safe_text(error))
 
-    thread = threading.Thread(target=keep, name=f"lease of r-{run_id}", daemon=True)
+    bound = partial(copy_context().run, keep)  # its log lines name the run's policy, too
+    thread = threading.Thread(target=bound, name=f"lease of r-{run_id}", daemon=True)
     thread.start()
     try:
         yield

@@ -6,15 +6,16 @@ messages and addresses as breadcrumbs, and `argv` a person's words: only those l
 
 import logging
 from itertools import zip_longest
-from typing import Any
+from typing import Any, cast
 
 import sentry_sdk
+from sentry_sdk.crons import capture_checkin
 from sentry_sdk.integrations.atexit import AtexitIntegration
 from sentry_sdk.integrations.dedupe import DedupeIntegration
 from sentry_sdk.integrations.excepthook import ExcepthookIntegration
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.integrations.threading import ThreadingIntegration
-from sentry_sdk.types import Breadcrumb, BreadcrumbHint, Event, Hint
+from sentry_sdk.types import Breadcrumb, BreadcrumbHint, Event, Hint, MonitorConfig
 
 from worker.logs import causes, redact, redact_text, safe_text
 
@@ -45,8 +46,20 @@ def connect(dsn: str, environment: str, release: str | None, process: str) -> No
     sentry_sdk.get_global_scope().set_tag("process", process)
 
 
+def check_in(monitor: str, name: str, status: str, config: dict[str, Any] | None) -> None:
+    """Tell a cron monitor how one execution stands; what it says is all ours."""
+    capture_checkin(
+        monitor_slug=monitor,
+        check_in_id=name,
+        status=status,
+        monitor_config=cast(MonitorConfig, config),
+    )
+
+
 def _scrub_event(event: Event, hint: Hint) -> Event | None:
     """The parts that say what and where; parts that may hold values are left behind."""
+    if event.get("type") == "check_in":
+        return event
     kept: dict[str, Any] = {key: value for key, value in event.items() if key in _WHERE + _WHAT}
     if "log_record" in hint:
         kept["logentry"] = {"message": _words(hint["log_record"])}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import datetime
 from typing import ClassVar, cast
 
@@ -56,7 +57,11 @@ class PosSync:
         for catalog in tools.catalogs.values():
             catalog.prepare()
         with ThreadPoolExecutor(AT_ONCE, "pos-sync") as pool:
-            each = pool.map(lambda item: perform_one(tools, item.key, ctx.as_of), items)
+            # Each thread gets a context of its own, so that its log lines name run and policy.
+            contexts = [copy_context() for _ in items]
+            each = pool.map(
+                lambda own, item: own.run(perform_one, tools, item.key, ctx.as_of), contexts, items
+            )
             outcomes = sum(each, start=Outcomes())
         announcing.announce(tools.state, ctx.as_of)
         return outcomes

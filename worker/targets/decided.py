@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
 
@@ -61,7 +62,7 @@ def archived_beside(archive: Archive, images: Images) -> Iterator[Future[Archive
     The block asks for the result before its caller can commit, so no change outlives a lost image.
     """
     with ThreadPoolExecutor(1) as beside:
-        yield beside.submit(archive, images)
+        yield beside.submit(copy_context().run, archive, images)
 
 
 def counted(images: Images) -> Outcomes:
