@@ -14,11 +14,13 @@ from uuid import uuid4
 import psutil
 
 Found = TypeVar("Found")
+PATIENCE = 120.0
+"""Seconds that anything may take on a machine with better things to do."""
 MARK = "TEST_FAMILY"
 """Every process that a command starts inherits this variable, and is found by it."""
 
 
-def eventually(look: Callable[[], Found | None], seconds: float = 40) -> Found:
+def eventually(look: Callable[[], Found | None], seconds: float = PATIENCE) -> Found:
     """What `look` finds, as soon as it finds something."""
     deadline = time.monotonic() + seconds
     while True:
@@ -50,7 +52,7 @@ class Tend:
     def workers(self) -> list[psutil.Process]:
         return self.main.children()
 
-    def stop(self, seconds: float = 20) -> int:
+    def stop(self, seconds: float = PATIENCE) -> int:
         """SIGTERM to its process group, as a terminal or a supervisor sends it."""
         os.killpg(self.process.pid, signal.SIGTERM)
         return self.process.wait(seconds)

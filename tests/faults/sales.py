@@ -33,8 +33,8 @@ def removed(scenario: Scenario, count: int) -> set[int]:
 
 
 def slow(**parts: Any) -> Policy:
-    """Five records a second for each chunk that is worked on."""
-    return purge(**{"batch": {"records": 5, "pause": "1s"}, "chunk": 15, **parts})
+    """Three records a second for each chunk that is worked on: time to see it and disturb it."""
+    return purge(**{"batch": {"records": 3, "pause": "1s"}, "chunk": 15, **parts})
 
 
 def request(scenario: Scenario, policy: Policy) -> int:
@@ -50,9 +50,9 @@ def request(scenario: Scenario, policy: Policy) -> int:
     )
 
 
-def finished(scenario: Scenario, run_id: int, seconds: float = 40) -> Run:
+def finished(scenario: Scenario, run_id: int) -> Run:
     """The run, once it no longer wants a worker."""
-    eventually(lambda: scenario.run(run_id).state not in UNFINISHED, seconds)
+    eventually(lambda: scenario.run(run_id).state not in UNFINISHED)
     return scenario.run(run_id)
 
 

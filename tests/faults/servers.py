@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tests.faults.processes import PATIENCE
+
 
 @dataclass
 class Machine:
@@ -15,7 +17,7 @@ class Machine:
 
     def stop(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
 
     def start(self) -> None:
         assert self.process.poll() is not None

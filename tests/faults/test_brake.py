@@ -4,7 +4,7 @@ import sys
 import time
 
 import pytest
-from sqlalchemy import make_url, select
+from sqlalchemy import make_url
 
 from tests.faults import sales
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
@@ -13,43 +13,39 @@ from tests.faults.proxy import proxy
 from tests.worker.scenario import TESTER, Scenario
 from worker import braking
 from worker.audit.verify import verify
-from worker.tables import Entry
 
 RECORDS = 60
+BATCH, WRITERS = 5, 2
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-def seconds_until_given_back(scenario: Scenario, run_id: int) -> float:
-    """From the brake's entry to the last chunk that was given back."""
-    with scenario.engine.database.transaction() as session:
-        pulled = session.scalars(select(Entry).where(Entry.action == "brake_pulled")).one().at
-    ended = [entry.at for entry in scenario.entries(run_id) if entry.action == "chunk_outcome"]
-    return (max(ended) - pulled).total_seconds()
+def is_claimed(scenario: Scenario, run_id: int) -> bool:
+    return "claimed" in {chunk.state for chunk in scenario.chunks(run_id)}
 
 
 @on_sqlite
-@pytest.mark.parametrize("pause", ["1s", "60s"])
-def test_workers_stop_within_two_seconds_and_go_on_within_two_seconds(
+@pytest.mark.parametrize("pause", ["1s", "300s"])
+def test_workers_stop_at_the_next_batch_and_go_on_at_once_however_long_they_pause(
     scenario: Scenario, environment: dict[str, str], pause: str
 ) -> None:
+    """Patience is shorter than the long pause: nobody waits that out."""
     sales.load(scenario, RECORDS)
-    run_id = sales.request(scenario, sales.slow(batch={"records": 5, "pause": pause}))
+    run_id = sales.request(scenario, sales.slow(batch={"records": BATCH, "pause": pause}))
     with tend(environment, "scheduler"), tend(environment, "worker", "--processes", "2"):
         eventually(lambda: sales.is_in_work(scenario, run_id, chunks=2))
         braking.pull(scenario.engine.database, None, TESTER, everything=False)
-        eventually(lambda: not sales.is_in_work(scenario, run_id))
+        at_once = sales.removed(scenario, RECORDS)
+        eventually(lambda: not is_claimed(scenario, run_id))
         stopped = time.monotonic()
         gone = sales.removed(scenario, RECORDS)
         assert 0 < len(gone) < RECORDS
+        assert len(gone - at_once) <= BATCH * WRITERS
         assert {chunk.state for chunk in scenario.chunks(run_id)} <= {"pending", "done"}
-        assert seconds_until_given_back(scenario, run_id) < 2
         assert sales.waits_for(scenario, run_id).startswith("the brake for all policies")
         eventually(lambda: time.monotonic() > stopped + 3)
         assert sales.removed(scenario, RECORDS) == gone
         braking.release(scenario.engine.database, None, TESTER, everything=False)
-        released = time.monotonic()
         eventually(lambda: sales.removed(scenario, RECORDS) != gone)
-        assert time.monotonic() - released < 2
         if pause == "1s":
             assert sales.finished(scenario, run_id).state == "succeeded"
             everything = set(range(RECORDS))

@@ -19,7 +19,7 @@ import pytest
 from demo.servers import Postgres, postgres
 from tests.faults import sales
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
-from tests.faults.processes import eventually, tend
+from tests.faults.processes import PATIENCE, eventually, tend
 from tests.faults.servers import Machine, machine
 from tests.worker.scenario import Scenario
 from worker.audit.verify import verify
@@ -69,7 +69,7 @@ def test_a_run_waits_for_another_writer_that_locks_sqlite_for_seconds(
         eventually(lambda: sales.is_in_work(scenario, run_id))
         other.execute("BEGIN EXCLUSIVE")
         threading.Timer(LOCKED_SECONDS, other.rollback).start()
-        assert ending.result(60).state == "succeeded"
+        assert ending.result(2 * PATIENCE).state == "succeeded"
     other.close()
     assert [(c.attempt, c.rescues) for c in scenario.chunks(run_id)] == [(1, 0), (1, 0)]
     assert_exact(scenario, run_id)
@@ -110,9 +110,9 @@ def test_scheduler_two_workers_and_people_share_one_sqlite_file(
         eventually(lambda: sales.is_in_work(scenario, run_id, chunks=2))
         asked = [typed(environment, *words) for words in commands]
         others = [sales.request(scenario, sales.slow(name=f"other-{n}")) for n in range(2)]
-        assert [process.wait(60) for process in asked] == [0] * len(asked)
+        assert [process.wait(PATIENCE) for process in asked] == [0] * len(asked)
         for each in (run_id, *others):
-            assert sales.finished(scenario, each, 60).state == "succeeded"
+            assert sales.finished(scenario, each).state == "succeeded"
         assert worker.stop() == 0
     assert_exact(scenario, run_id)
 
@@ -140,7 +140,7 @@ def test_a_run_waits_for_a_postgres_that_takes_no_more_connections(
                 scenario.run(run_id)
             assert len(others) > 50
         sales.time_passes(scenario)
-        assert sales.finished(scenario, run_id, 60).state == "succeeded"
+        assert sales.finished(scenario, run_id).state == "succeeded"
         assert worker.stop() == 0
     assert_exact(scenario, run_id)
 

@@ -15,7 +15,7 @@ from pymongo.errors import AutoReconnect
 from demo.servers import Mongo, mongod
 from tests.faults import sales
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
-from tests.faults.processes import eventually
+from tests.faults.processes import PATIENCE, eventually
 from tests.faults.replicas import Process, electable
 from tests.worker.scenario import Scenario
 from worker.audit.verify import verify
@@ -57,7 +57,7 @@ def assert_exact_after(scenario: Scenario, fault: Callable[[int], None]) -> None
         ending = worker.submit(sales.worked_off, scenario, run_id)
         eventually(lambda: sales.is_in_work(scenario, run_id))
         fault(run_id)
-        assert ending.result(90).state == "succeeded"
+        assert ending.result(2 * PATIENCE).state == "succeeded"
     assert sales.removed(scenario, RECORDS) == set(range(RECORDS))
     assert_nothing_lost_or_done_twice(scenario, run_id, set(range(RECORDS)))
     assert verify(scenario.engine.database).findings == []

@@ -3,7 +3,8 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def test_a_member_that_has_been_silent_for_long_counts_as_lagging(tmp_path: Path
             readings = target.indicators()
             return any("is silent" in each.detail and (each.value or 0) > 5 for each in readings)
 
-        eventually(silent, seconds=60)
+        eventually(silent)
 
 
 def test_operations_that_queue_behind_a_lock_are_counted(
@@ -116,7 +117,7 @@ def test_operations_that_queue_behind_a_lock_are_counted(
         mongo_admin.admin.command("fsyncUnlock")
     for writer in writers:
         writer.join()
-    assert value(target, "queued_operations") == 0
+    eventually(lambda: value(target, "queued_operations") == 0)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -159,17 +160,17 @@ def test_sessions_at_work_in_postgresql_are_counted(postgres_url: str) -> None:
     target = SqlTarget(postgres_url)
     conninfo = postgres_url.replace("+psycopg", "")
     assert value(target, "active_sessions") == 0
-    sleepers = [psycopg.connect(conninfo) for _ in range(2)]
-    threads = [
-        threading.Thread(target=sleeper.execute, args=("select pg_sleep(3)",))
-        for sleeper in sleepers
-    ]
-    for thread in threads:
-        thread.start()
-    eventually(lambda: value(target, "active_sessions") == 2)
-    for thread, sleeper in zip(threads, sleepers, strict=True):
-        thread.join()
-        sleeper.close()
+    with ExitStack() as stack:
+        holder, *waiters = [stack.enter_context(psycopg.connect(conninfo)) for _ in range(3)]
+        holder.execute("select pg_advisory_lock(1)")
+        holder.commit()
+        at_work = stack.enter_context(ThreadPoolExecutor(2))
+        for waiter in waiters:
+            at_work.submit(waiter.execute, "select pg_advisory_lock_shared(1)")
+        try:
+            eventually(lambda: value(target, "active_sessions") == 2)
+        finally:
+            holder.execute("select pg_advisory_unlock(1)")
     assert value(target, "replication_lag") == 0
     target.close()
 

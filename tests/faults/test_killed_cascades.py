@@ -8,6 +8,7 @@ import pytest
 
 from policies.models import Batch
 from tests.faults.invariants import archived
+from tests.faults.processes import PATIENCE
 from tests.faults.victim import start
 from tests.worker import accounts
 from tests.worker.accounts import add, cascade, everything, left, owned
@@ -53,10 +54,10 @@ def test_a_worker_killed_among_the_children_leaves_exact_work(
 ) -> None:
     before = everything(scenario)
     victim = start(environment, run_id, step, 3, signal.SIGKILL)
-    assert victim.wait(60) == -signal.SIGKILL
+    assert victim.wait(PATIENCE) == -signal.SIGKILL
     assert 0 < sum(left(scenario).values()) < 55
     scenario.expire_leases()
-    run = scenario.advance(run_id)
+    run = scenario.work_off(run_id)
     assert run.state == "succeeded", run.error
     assert sum(left(scenario).values()) == 0
     (chunk,) = scenario.chunks(run_id)
@@ -74,13 +75,13 @@ def test_a_worker_killed_while_it_gives_back_leaves_exact_work(
 ) -> None:
     before = everything(scenario)
     first = start(environment, run_id, "before the control commit", 4, signal.SIGKILL)
-    assert first.wait(60) == -signal.SIGKILL
+    assert first.wait(PATIENCE) == -signal.SIGKILL
     owned(scenario, "sessions", "large", NOW)
     scenario.expire_leases()
     second = start(environment, run_id, step, 2, signal.SIGKILL)
-    assert second.wait(60) == -signal.SIGKILL
+    assert second.wait(PATIENCE) == -signal.SIGKILL
     scenario.expire_leases()
-    run = scenario.advance(run_id)
+    run = scenario.work_off(run_id)
     assert run.state == "succeeded", run.error
     assert left(scenario) == {
         "users": 1,

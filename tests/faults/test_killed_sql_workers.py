@@ -11,6 +11,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from policies.models import Policy
 from tests.faults.invariants import Done, assert_nothing_lost_or_done_twice
+from tests.faults.processes import PATIENCE
 from tests.faults.victim import SQL_STEPS, start
 from tests.worker.scenario import Scenario, policy_text
 from worker.registry import frozen_policy
@@ -73,9 +74,9 @@ def test_a_worker_killed_at_a_step_leaves_exact_work(
     scenario.apply_later(plan)
     site = {**environment, "TEND_SQL_URL": postgresql_shop_url}
     victim = start(site, plan.id, step, 1 if "chunk" in step else 3, signal.SIGKILL)
-    assert victim.wait(60) == -signal.SIGKILL
+    assert victim.wait(PATIENCE) == -signal.SIGKILL
     scenario.expire_leases()
-    run = scenario.advance(plan.id)
+    run = scenario.work_off(plan.id)
     assert run.state == "succeeded"
     assert missing(shop) == set(range(RECORDS))
     assert_nothing_lost_or_done_twice(

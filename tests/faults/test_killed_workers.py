@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
+from tests.faults.processes import PATIENCE
 from tests.faults.victim import STEPS, start
 from tests.worker.scenario import Scenario, old, purge
 
@@ -36,9 +37,9 @@ def test_a_worker_killed_at_a_step_leaves_exact_work(
     scenario: Scenario, environment: dict[str, str], run_id: int, step: str
 ) -> None:
     victim = start(environment, run_id, step, 3 if "chunk" not in step else 1, signal.SIGKILL)
-    assert victim.wait(60) == -signal.SIGKILL
+    assert victim.wait(PATIENCE) == -signal.SIGKILL
     scenario.expire_leases()
-    run = scenario.advance(run_id)
+    run = scenario.work_off(run_id)
     assert run.state == "succeeded"
     assert removed(scenario) == set(range(RECORDS))
     assert_nothing_lost_or_done_twice(scenario, run_id, removed(scenario))
@@ -62,7 +63,7 @@ def test_two_workers_killed_at_random_moments_leave_exact_work(
         scenario.expire_leases()
         if scenario.run(run_id).state == "failed":
             scenario.reopen(run_id)
-    run = scenario.advance(run_id)
+    run = scenario.work_off(run_id)
     assert run.state == "succeeded"
     assert_nothing_lost_or_done_twice(scenario, run_id, removed(scenario))
     assert removed(scenario) == set(range(RECORDS))

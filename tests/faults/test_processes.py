@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from tests.faults import sales
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
-from tests.faults.processes import Tend, eventually, tend
+from tests.faults.processes import PATIENCE, Tend, eventually, tend
 from tests.worker.scenario import Scenario
 from worker.audit.verify import verify
 from worker.tables import Process
@@ -40,7 +40,7 @@ def test_a_worker_asked_to_stop_gives_its_chunks_back_and_another_one_finishes(
     with tend(environment, "scheduler"):
         with tend(environment, "worker", "--processes", "2", "--threads", "2") as worker:
             eventually(lambda: sales.is_in_work(scenario, run_id, chunks=2))
-            assert worker.stop(seconds=10) == 0
+            assert worker.stop() == 0
             assert worker.family == []
         chunks = scenario.chunks(run_id)
         assert {chunk.state for chunk in chunks} <= {"pending", "done"}
@@ -59,7 +59,7 @@ def test_after_a_worker_process_was_killed_all_of_them_end_and_new_ones_finish(
         with tend(environment, "worker", "--processes", "2", "--threads", "2") as worker:
             eventually(lambda: sales.is_in_work(scenario, run_id, chunks=2))
             worker.workers[0].kill()
-            assert worker.process.wait(20) != 0
+            assert worker.process.wait(PATIENCE) != 0
             assert worker.family == []
         with tend(environment, "worker", "--processes", "1"):
             sales.time_passes(scenario)
@@ -82,7 +82,7 @@ def test_when_one_of_its_processes_ends_unasked_all_do_and_a_supervisor_sees_an_
     with tend(environment, "worker", "--processes", "2", "--threads", "1") as worker:
         eventually(lambda: alive(scenario) == 2)
         ENDS[end](worker)
-        assert worker.process.wait(20) != 0
+        assert worker.process.wait(PATIENCE) != 0
         eventually(lambda: worker.family == [])
 
 
@@ -100,7 +100,7 @@ def test_a_worker_process_that_cannot_open_its_database_ends_instead_of_idling(
     ended = subprocess.run(
         [sys.executable, "-c", "from worker.supervise import supervise; exit(supervise(1, 1))"],
         env={**os.environ, **gone},
-        timeout=30,
+        timeout=PATIENCE,
         capture_output=True,
         text=True,
         check=False,

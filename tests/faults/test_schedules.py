@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import func, select
 
 from policies.models import Policy
-from tests.faults.processes import tend
+from tests.faults.processes import PATIENCE, tend
 from tests.worker.scenario import sessions
 from worker.database import Database
 from worker.firing import fire_due
@@ -133,7 +133,7 @@ def have_begun(control: Database) -> int:
 
 def slowest_look_until(control: Database, begun: int, rows: int) -> float:
     """Look until so many have begun and fired; the seconds that the slowest of the looks took."""
-    slowest, deadline = 0.0, time.monotonic() + 60
+    slowest, deadline = 0.0, time.monotonic() + PATIENCE
     while True:
         began = time.monotonic()
         is_reached = have_begun(control) >= begun and len(fired(control)) >= rows
@@ -164,4 +164,4 @@ def test_of_three_schedulers_killed_at_random_one_is_always_in_time(
     seconds = [(later - earlier).total_seconds() for earlier, later in pairwise(slots)]
     assert set(seconds) == {1}
     late = max(run.created_at - slot for run, slot in zip(runs, slots, strict=True)).total_seconds()
-    assert late < 5 + 2 * max(looks)
+    assert late < 30 + 2 * max(looks)

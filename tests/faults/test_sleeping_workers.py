@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults import sales, victim
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
-from tests.faults.processes import eventually, tend
+from tests.faults.processes import PATIENCE, eventually, tend
 from tests.worker.scenario import TESTER, Scenario, purge
 from worker import operations
 from worker.audit.verify import verify
@@ -51,10 +51,10 @@ def test_a_worker_that_wakes_when_its_chunk_was_finished_changes_nothing(
     scenario: Scenario, run_id: int, sleeper: subprocess.Popen[bytes]
 ) -> None:
     scenario.expire_leases()
-    assert scenario.advance(run_id).state == "succeeded"
+    assert scenario.work_off(run_id).state == "succeeded"
     scenario.shop.salesData.insert_one({"_id": 0, "createdAt": scenario.clock.moment})
     sleeper.send_signal(signal.SIGCONT)
-    assert sleeper.wait(60) == 0
+    assert sleeper.wait(PATIENCE) == 0
     assert scenario.shop.salesData.delete_one({"_id": 0}).deleted_count == 1
     assert_nothing_lost_or_done_twice(scenario, run_id, sales.removed(scenario, RECORDS))
     assert verify(scenario.engine.database).findings == []
@@ -65,9 +65,9 @@ def test_a_worker_that_wakes_when_its_run_was_undone_changes_nothing(
     scenario: Scenario, run_id: int, sleeper: subprocess.Popen[bytes]
 ) -> None:
     scenario.expire_leases()
-    scenario.undo(scenario.advance(run_id))
+    scenario.undo(scenario.work_off(run_id))
     sleeper.send_signal(signal.SIGCONT)
-    assert sleeper.wait(60) == 0
+    assert sleeper.wait(PATIENCE) == 0
     assert scenario.run(run_id).state == "undone"
     assert sales.removed(scenario, RECORDS) == set()
     assert verify(scenario.engine.database).findings == []
@@ -94,7 +94,7 @@ def test_a_sleeping_worker_process_loses_its_chunk_to_another_and_respects_the_u
             operations.undo(scenario.engine.database, run_id, TESTER, inline=False)
             assert sales.finished(scenario, run_id).state == "undone"
         asleep.resume()
-        assert sleeper.stop(20) == 0
+        assert sleeper.stop() == 0
     assert everything == set(range(RECORDS))
     assert sales.removed(scenario, RECORDS) == set()
     assert verify(scenario.engine.database).findings == []

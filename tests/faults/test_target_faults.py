@@ -80,7 +80,7 @@ def test_a_connection_cut_in_a_batch_costs_nothing(
 def test_a_server_that_falls_silent_in_a_batch_costs_its_deadline_and_nothing_else(
     scenario: Scenario, planned: int, between: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mongo_fence, "BATCH_SECONDS", 1)
+    monkeypatch.setattr(mongo_fence, "BATCH_SECONDS", 5)
     loss = between.lose("request", COMMANDS["delete"], silent=True)
     assert worked_off(scenario, planned).state == "succeeded"
     assert loss.happened == 1
@@ -92,7 +92,7 @@ def test_a_server_that_falls_silent_in_a_batch_costs_its_deadline_and_nothing_el
 def test_a_commit_that_is_never_answered_is_found_in_the_fence_and_counted_once(
     scenario: Scenario, planned: int, between: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mongo_fence, "BATCH_SECONDS", 1)
+    monkeypatch.setattr(mongo_fence, "BATCH_SECONDS", 5)
     loss = between.lose("reply", COMMANDS["commit"], silent=True)
     assert worked_off(scenario, planned).state == "succeeded"
     assert loss.happened == 1
@@ -119,7 +119,7 @@ def test_a_plan_whose_target_goes_away_fails_with_the_cause_and_can_be_resumed(
 def test_a_count_that_fails_after_the_last_chunk_is_asked_for_again_at_once(
     scenario: Scenario, planned: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mongo, "COUNT_SECONDS", 1)
+    monkeypatch.setattr(mongo, "COUNT_SECONDS", 5)
     for _ in scenario.chunks(planned):
         claim = claims.claim(scenario.engine.database, planned, "worker", scenario.engine.actor)
         assert claim is not None

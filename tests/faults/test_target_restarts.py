@@ -13,7 +13,7 @@ from pymongo.database import Database as MongoDatabase
 from demo.servers import Mongo, mongod
 from tests.faults import sales
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
-from tests.faults.processes import eventually
+from tests.faults.processes import PATIENCE, eventually
 from tests.faults.servers import Machine, machine
 from tests.worker.scenario import Scenario
 
@@ -63,6 +63,6 @@ def test_a_run_outlives_a_target_that_is_stopped_or_killed_and_started_again(
         eventually(lambda: sales.is_in_work(scenario, run_id))
         server.stop(end)
         server.start()
-        assert ending.result(60).state == "succeeded"
+        assert ending.result(2 * PATIENCE).state == "succeeded"
     assert sales.removed(scenario, RECORDS) == set(range(RECORDS))
     assert_nothing_lost_or_done_twice(scenario, run_id, set(range(RECORDS)))

@@ -88,7 +88,7 @@ def test_of_six_runs_on_one_collection_never_two_write_and_each_finishes(
         return not {scenario.run(run_id).state for run_id in run_ids} & UNFINISHED
 
     with tend(environment, "scheduler"), tend(environment, "worker", "--processes", "2"):
-        eventually(all_over, seconds=90)
+        eventually(all_over)
     assert set(states(scenario, run_ids)) == {"succeeded"}
     assert sales.removed(scenario, RECORDS) == set(range(RECORDS))
     assert sum(scenario.run(run_id).planned for run_id in run_ids) == RECORDS

@@ -91,6 +91,6 @@ def test_a_question_to_postgresql_ends_at_the_deadline_around_it(postgres_url: s
         within(0.3),
         server.reading("here", 60, primary=False) as transaction,
     ):
-        transaction.execute(text("SELECT pg_sleep(30)"))
-    assert time.monotonic() - began < 10
+        transaction.execute(text("SELECT pg_sleep(280)"))
+    assert time.monotonic() - began < 140
     server.close()

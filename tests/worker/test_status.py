@@ -120,7 +120,7 @@ def test_a_server_that_hangs_holds_the_status_up_no_longer_than_it_may_take(
         took = time.monotonic() - began
     finally:
         mongo_server.process.send_signal(signal.SIGCONT)
-    assert took < 6
+    assert took < 30  # a count may take 60 s if nobody sets it a limit
     assert found["problem"] or found["overdue"]["at_least"]
 
 

@@ -51,7 +51,7 @@ def test_with_the_target_away_it_still_ends_well_and_soon(tend: Tend) -> None:
         tend.setting(name, "mongodb://127.0.0.1:1/shop")
     began = time.monotonic()
     rows = tend.json("status")["policies"]
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     asked = [row for row in rows if row["problem"]]
     assert len(asked) > 5
     assert all(re.search("does not answer|no answer", row["problem"]) for row in asked)
