@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,18 @@ def read(path: Path) -> Located:
     """Read one file whose top is a mapping."""
     try:
         text = path.read_text("utf-8-sig")
-        node = yaml.compose(text, Loader=_Loader)
     except OSError as error:
         raise PolicyError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise PolicyError(f"{path}: is not UTF-8 text") from error
+    return _parsed(str(path), text)
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: str, text: str) -> Located:
+    """Whoever reads policies again and again mostly reads the same text: parsing is slow."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise PolicyError(f"{path}:{line}: not YAML: {error.reason}") from error
@@ -77,7 +85,7 @@ def read(path: Path) -> Located:
         raise PolicyError(f"{path}:{line}: not YAML: {_explained(error)}") from error
     if not isinstance(node, yaml.MappingNode):
         raise PolicyError(f"{path}:1: write a mapping of keys, beginning with name")
-    return _Reader(str(path)).located(node, 1, "")
+    return _Reader(path).located(node, 1, "")
 
 
 class _Loader(yaml.SafeLoader):

@@ -17,6 +17,8 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
 
 from demo.servers import Mongo, Postgres, Valkey, mongod, postgres, valkey
+from worker import migrate
+from worker.database import Database as Control
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folders made in it have names nobody can guess
 if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 8 * 1024**3:
@@ -110,6 +112,16 @@ def redis_url(valkey_server: Valkey) -> str:
     with redis.Redis.from_url(valkey_server.url) as client:
         client.flushall()
     return valkey_server.url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(server_folder: Path) -> Path:
+    """What `tend migrate` makes of nothing: a copy of it costs less than migrating anew."""
+    path = server_folder / "migrated.sqlite"
+    database = Control(f"sqlite:///{path}")
+    migrate.upgrade(database)
+    database.close()
+    return path
 
 
 @pytest.fixture

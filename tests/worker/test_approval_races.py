@@ -58,6 +58,7 @@ def request(scenario: Scenario, person: Person, policy: Policy) -> int:
     )
 
 
+@pytest.mark.sqlite_control
 @pytest.mark.parametrize("size", SALES)
 @pytest.mark.parametrize("seed", range(12))
 def test_what_was_changed_had_the_yes_of_somebody_who_had_not_asked(
