@@ -80,7 +80,7 @@ def _step(engine: Engine, run_id: int) -> bool:
     with engine.database.transaction() as session:
         run = session.get(Run, run_id)
         if run is None:
-            log.warning("doorbell for a run that does not exist", run=run_id)
+            log.info("a ring for a run that is no more: a look that found nothing", run=run_id)
             return False
         state, phase, inline = State(run.state), run.phase, run.inline
         is_task = is_task_run(run)
@@ -105,9 +105,8 @@ def plan(engine: Engine, run_id: int, *, scan: bool = False) -> bool:
         return False
     try:
         if is_task_run(run):
-            tasks_planning.plan(engine, run)
-        else:
-            planner.plan(engine, run, scan=scan)
+            return tasks_planning.plan(engine, run)
+        planner.plan(engine, run, scan=scan)
     except ClaimLost as error:
         log.info("plan lost", run=run_id, why=safe_text(error))
         return False

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from policies.models import Policy, Schedule
 from worker import identity, runs
 from worker.database import Database
+from worker.registry import is_task
 from worker.runs import Request
 from worker.slots import due_slots
 from worker.states import BUSY, State
@@ -62,6 +63,8 @@ def _fire(
     fired = 0
     for slot in _without_row(session, policy, slots[:MAX_SLOTS]):
         skipped = _why_not(session, policy, slot, now, is_newest=slot == slots[-1])
+        if skipped and is_task(policy):
+            continue  # one look sees what the one before it would have seen
         runs.create(session, _request(session, policy, environment, slot), skipped=skipped)
         fired += skipped is None
     cursor.through = max(slots[:MAX_SLOTS], default=cursor.through)
@@ -125,6 +128,7 @@ def _request(session: Session, policy: Policy, environment: str, slot: datetime)
         trigger="schedule",
         actor=identity.service("scheduler"),
         reason="scheduled",
+        is_look=is_task(policy),
         apply_after_plan=switch is not None and switch.enabled_version == policy.version,
         scheduled_for=slot,
         not_before=_start(policy, slot),

@@ -157,11 +157,11 @@ def _store_plan(engine: Engine, work: Work, survey: Survey, found: Iterator[Item
 def lease_kept(engine: Engine, run: Run) -> AbstractContextManager[None]:
     """A scan may find nothing for minutes: meanwhile a thread says that it is alive."""
 
-    def renew() -> None:
+    def keep() -> None:
         with engine.database.transaction() as session:
-            _renew(session, run)
+            renew(session, run)
 
-    return leases.kept(run.id, renew)
+    return leases.kept(run.id, keep)
 
 
 def payload_name(run: Run, number: int) -> str:
@@ -200,7 +200,7 @@ def _payloads(keys: list[Any]) -> Iterator[tuple[bytes, int]]:
 def give_back(engine: Engine, run: Run) -> None:
     """This process must stop: another begins the plan anew, and no rescue is used up."""
     with engine.database.transaction() as session:
-        _renew(session, run)
+        renew(session, run)
         current = runs.get(session, run.id, lock=True)
         current.lease_until = None
         if not current.inline:
@@ -212,12 +212,12 @@ def store(engine: Engine, run: Run, chunk: Chunk) -> None:
         raise Draining(f"The plan of r-{run.id} is given back: this process must stop.")
     # What freezes the plan is durable, and makes every chunk before it so.
     with engine.database.transaction(durable=False) as session:
-        _renew(session, run)
+        renew(session, run)
         chunk.run_id = run.id
         session.add(chunk)
 
 
-def _renew(session: Session, run: Run) -> None:
+def renew(session: Session, run: Run) -> None:
     """Another planner, or a person who ended the run, takes the plan away from this one."""
     until = database.now(session) + LEASE
     renewal = (
@@ -294,7 +294,7 @@ def freeze(engine: Engine, run: Run, policy: Policy, **columns: Any) -> None:
     refused = guards.refusal(verdicts)
     actor = engine.actor
     with engine.database.transaction() as session:
-        _renew(session, run)
+        renew(session, run)
         current = runs.get(session, run.id, lock=True)
         expires = database.now(session) + policy.plan_expires.delta
         free = {"expires_at": expires, "lease_token": None, "lease_until": None}

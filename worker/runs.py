@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from policies.models import Policy
@@ -19,7 +19,7 @@ from worker.errors import ForbiddenArrow, UnknownRun
 from worker.identity import Actor
 from worker.registry import any_job_of
 from worker.states import ALLOWED, BUSY, UNFINISHED, State
-from worker.tables import Doorbell, Run, RunCollection
+from worker.tables import Chunk, Doorbell, Run, RunCollection, ScheduleCursor
 
 _IN_THE_WAY = UNFINISHED - {State.VERIFYING}
 """States of a run that others may still wait for; who verifies, no longer writes."""
@@ -36,6 +36,8 @@ class Request:
     reason: str
     apply_after_plan: bool
     inline: bool = False
+    is_look: bool = False
+    """Whether it leaves nothing behind if it finds nothing to do."""
     scheduled_for: datetime | None = None
     not_before: datetime | None = None
     narrowing: dict[str, Any] = field(default_factory=dict)
@@ -60,6 +62,7 @@ def create(session: Session, request: Request, *, skipped: str | None = None) ->
         not_before=request.not_before,
         apply_after_plan=request.apply_after_plan,
         inline=request.inline,
+        is_look=request.is_look,
         actor=request.actor.name,
         actor_proof=request.actor.proof,
         on_behalf_of=request.actor.on_behalf_of,
@@ -75,22 +78,43 @@ def create(session: Session, request: Request, *, skipped: str | None = None) ->
     session.add_all(
         RunCollection(run_id=run.id, collection=name) for name in request.policy.collections
     )
-    entries.append(
-        session,
-        "run_skipped" if skipped else "run_created",
-        request.actor,
-        run=run,
-        detail={
-            "reason": request.reason,
-            "scheduled_for": entries.stamp(request.scheduled_for)
-            if request.scheduled_for
-            else None,
-            "skipped": skipped,
-        },
-    )
+    if not run.is_look:
+        _record_creation(session, run, request.actor)
     if not skipped and not request.inline:
         ring(session, run, request.not_before or moment)
     return run
+
+
+def _record_creation(session: Session, run: Run, actor: Actor) -> None:
+    is_skipped = run.state == State.SKIPPED
+    detail = {
+        "reason": run.reason,
+        "scheduled_for": entries.stamp(run.scheduled_for) if run.scheduled_for else None,
+        "skipped": run.refusal if is_skipped else None,
+    }
+    action = "run_skipped" if is_skipped else "run_created"
+    entries.append(session, action, actor, run=run, detail=detail)
+
+
+def _record_look(session: Session, run: Run, start: State, actor: Actor) -> None:
+    """It has something to say now: first come the entries that were spared until here."""
+    run.is_look = False
+    _record_creation(session, run, Actor(run.actor, run.actor_proof))
+    if start == State.PLANNING:
+        detail = {"from": str(State.QUEUED)}
+        entries.append(session, "run_" + State.PLANNING, actor, run=run, detail=detail)
+
+
+def forget_look(session: Session, run: Run) -> None:
+    """It found nothing to do: nothing of it stays but when that was."""
+    moment = database.now(session)
+    cursor = update(ScheduleCursor).where(ScheduleCursor.policy == run.policy)
+    session.execute(cursor.values(looked_at=moment))
+    for table in (Doorbell, RunCollection, Chunk):
+        session.execute(delete(table).where(table.run_id == run.id))
+    session.delete(run)
+    session.flush()
+    _wake_the_next(session, run)
 
 
 def ring(session: Session, run: Run, due_at: datetime, rings: int = 1) -> None:
@@ -140,9 +164,11 @@ def move(
             f"Run r-{run.id} is no longer {start}; look again with `tend show r-{run.id}`."
         )
     session.refresh(run)
-    entries.append(
-        session, "run_" + to, actor, run=run, detail={"from": str(start), **(detail or {})}
-    )
+    if run.is_look and to != State.PLANNING:
+        _record_look(session, run, start, actor)
+    if not run.is_look:
+        facts = {"from": str(start), **(detail or {})}
+        entries.append(session, "run_" + to, actor, run=run, detail=facts)
     if start in BUSY and to not in _IN_THE_WAY:
         _wake_the_next(session, run)
 

@@ -21,7 +21,7 @@ from worker.database import Database
 from worker.logs import safe_text
 from worker.states import UNFINISHED, State
 from worker.switches import next_fire, state_of
-from worker.tables import Run, Switch
+from worker.tables import Run, ScheduleCursor, Switch
 from worker.targets.base import Target
 from worker.targets.kinds import KINDS, TENDED, TargetKind, kind_of
 
@@ -72,7 +72,14 @@ def _standing(session: Session, policy: Policy, now: datetime) -> Document:
         "next_fire": next_fire(policy, switch, now),
         "last_success": _newest(session, policy, State.SUCCEEDED),
         "last_run": _newest(session, policy),
+        "last_idle_look": _idle_look(session, policy),
     }
+
+
+def _idle_look(session: Session, policy: Policy) -> str | None:
+    """When a task's policy last found nothing to do, of which no run is left."""
+    cursor = session.get(ScheduleCursor, policy.name)
+    return None if cursor is None or cursor.looked_at is None else stamp(cursor.looked_at)
 
 
 def _newest(session: Session, policy: Policy, *states: State) -> Document | None:

@@ -56,6 +56,9 @@ class Run(Table):
     throttled_until: Mapped[datetime | None]
     """While a stop holds: when the target is asked again."""
     apply_after_plan: Mapped[bool]
+    is_look: Mapped[bool] = mapped_column(server_default=false())
+    """A scheduled look of a task that has found nothing so far: it has no entry, and goes if that
+    stays so."""
     inline: Mapped[bool] = mapped_column(server_default=false())
     """True while the work belongs to one command-line process; workers leave it alone."""
 
@@ -449,6 +452,8 @@ class ScheduleCursor(Table):
     schedule: Mapped[str]
     """The schedule's own text: a changed schedule starts anew from now."""
     through: Mapped[datetime]
+    looked_at: Mapped[datetime | None]
+    """When a look of its task last found nothing to do."""
 
 
 class Doorbell(Table):

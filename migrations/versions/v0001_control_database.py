@@ -399,6 +399,7 @@ def upgrade() -> None:
         sa.Column("throttle", sa.JSON(), nullable=True),
         sa.Column("throttled_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("apply_after_plan", sa.Boolean(), nullable=False),
+        sa.Column("is_look", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("inline", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("actor_proof", sa.String(length=8), nullable=False),
@@ -446,6 +447,7 @@ def upgrade() -> None:
         sa.Column("policy", sa.String(length=64), nullable=False),
         sa.Column("schedule", sa.String(), nullable=False),
         sa.Column("through", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("looked_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("policy", name=op.f("pk_schedule_cursors")),
     )
     op.create_table(

@@ -14,7 +14,7 @@ from worker.reconciler import WORKER_GONE
 from worker.states import State
 from worker.switches import state_of
 from worker.tables import Alert as Alerted
-from worker.tables import Backlog, Entry, Process, Run, Switch
+from worker.tables import Backlog, Entry, Process, Run, ScheduleCursor, Switch
 
 OWN = "tend/"
 """Causes of Tend's own begin so; what no condition finds any more is cleared."""
@@ -100,7 +100,9 @@ def overdue_policies(look: Look) -> Iterator[Alert]:
                 Run.policy == policy.name, Run.scheduled_for.between(switch.at, before)
             )
         )
-        if due is None:
+        cursor = look.session.get(ScheduleCursor, policy.name)
+        looked_at = None if cursor is None else cursor.looked_at
+        if due is None or (looked_at is not None and looked_at >= due):
             continue
         good = select(Run.id).where(
             Run.policy == policy.name, Run.state == State.SUCCEEDED, Run.finished_at >= due

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Row, exists, or_, select, true
+from sqlalchemy import ColumnElement, Row, and_, exists, or_, select, true
 from sqlalchemy.orm import Session
 
 from worker.audit import gaps, merkle
@@ -19,6 +19,7 @@ from worker.audit.entries import canonical, stamp
 from worker.audit.findings import Finding, Lacking, Report, finding
 from worker.audit.ledger import COLUMNS, Ledger
 from worker.audit.streaming import streamed
+from worker.states import State
 from worker.tables import Chunk, Entry, Position, Run, Unsequenced
 
 BACKDATED = timedelta(minutes=10)
@@ -118,7 +119,9 @@ def _about(what: str, says: str) -> str:
 
 
 def _silent(session: Session, report: Report) -> Iterator[Finding]:
-    silent = select(Run.id).where(~exists().where(Entry.run_id == Run.id)).order_by(Run.id)
+    looks = and_(Run.is_look, Run.state.in_((State.QUEUED, State.PLANNING)))
+    silent = select(Run.id).where(~exists().where(Entry.run_id == Run.id), ~looks)
+    silent = silent.order_by(Run.id)
     for (run_id,) in streamed(session, silent):
         report.runs += 1
         yield finding(Lacking(f"Run r-{run_id} has no entry at all."), run=run_id)

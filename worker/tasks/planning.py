@@ -10,9 +10,9 @@ from typing import Any
 import bson
 
 from jobs.base import Item, Update
-from worker import guards
+from worker import guards, runs
 from worker.engine import Engine
-from worker.planner import freeze, lease_kept, payload_name, store, unique
+from worker.planner import freeze, lease_kept, payload_name, renew, store, unique
 from worker.registry import family_of
 from worker.survey import Survey
 from worker.tables import Chunk, Run
@@ -20,8 +20,11 @@ from worker.tasks.context import Looking
 from worker.tasks.work import TaskWork, thaw
 
 
-def plan(engine: Engine, run: Run) -> None:
-    """Ask the task what there is to do, store it, judge it, and move to `planned` or `refused`."""
+def plan(engine: Engine, run: Run) -> bool:
+    """Ask the task what there is to do, store it, judge it, and move to `planned` or `refused`.
+
+    False for a look that found nothing to do, of which nothing is left.
+    """
     started = time.monotonic()
     work = thaw(run, engine.keyring)
     survey = Survey(run.id, None)
@@ -31,6 +34,11 @@ def plan(engine: Engine, run: Run) -> None:
         work.job.check(context, work.policy)
         digest = _store_plan(engine, work, survey, work.job.plan(context, work.policy))
     count = survey.planned
+    if run.is_look and count == 0:
+        with engine.database.transaction() as session:
+            renew(session, run)
+            runs.forget_look(session, runs.get(session, run.id, lock=True))
+        return False
     preview = {
         **survey.as_json(),
         "population_is_exact": True,
@@ -55,6 +63,7 @@ def plan(engine: Engine, run: Run) -> None:
         sample=work.key.seal(sample, f"{run.token}/sample"),
         selector={},
     )
+    return True
 
 
 def _store_plan(engine: Engine, work: TaskWork, survey: Survey, found: Iterator[Item]) -> str:
