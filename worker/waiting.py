@@ -5,10 +5,13 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from policies.errors import PolicyError
 from worker import claims, database, four_eyes, guards, runs, stops
 from worker.audit.search import Search, as_json, search
 from worker.heartbeat import last_seen
+from worker.logs import safe_text
 from worker.reconciler import WORKER_GONE
+from worker.registry import frozen_policy
 from worker.states import UNFINISHED, State
 from worker.tables import Chunk, Run
 
@@ -17,6 +20,9 @@ def waiting_for(session: Session, run: Run) -> str | None:
     """One phrase, or None when the run is over or being worked on."""
     if run.state not in UNFINISHED:
         return _a_person(session, run)
+    unreadable = _unreadable(run)
+    if unreadable is not None:
+        return unreadable
     moment = database.now(session)
     if run.state == State.QUEUED and run.not_before is not None and run.not_before > moment:
         return f"its start at {run.not_before:%Y-%m-%d %H:%M:%S} UTC"
@@ -26,6 +32,15 @@ def waiting_for(session: Session, run: Run) -> str | None:
     if _in_work(session, run, moment):
         return None
     return _stopped(session, run) or _rival(session, run) or _worker(session, run, moment)
+
+
+def _unreadable(run: Run) -> str | None:
+    """Workers of this version leave such a run alone, whatever else it waits for."""
+    try:
+        frozen_policy(run.policy_text)
+    except PolicyError as error:
+        return f"a worker of the Tend that made it, for {safe_text(error)}"
+    return None
 
 
 def _a_person(session: Session, run: Run) -> str | None:

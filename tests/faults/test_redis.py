@@ -153,7 +153,7 @@ def test_a_run_asked_for_while_redis_is_down_is_accepted_and_done_when_it_is_bac
 def test_a_run_outlives_a_redis_that_is_full(
     scenario: Scenario, own_environment: dict[str, str], own_valkey: Valkey
 ) -> None:
-    """With `noeviction`, as docs/deploying.md asks for: then it refuses what takes memory."""
+    """With `noeviction`, as docs/deploy.md asks for: then it refuses what takes memory."""
     sales.load(scenario, RECORDS)
     run_id = sales.request(scenario, sales.slow())
     with (

@@ -10,8 +10,8 @@ from sqlalchemy import update
 from tests.faults import sales
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
 from tests.faults.sales import look
-from tests.worker.scenario import Scenario, purge
-from worker import applying, claims
+from tests.worker.scenario import TESTER, Scenario, purge
+from worker import applying, claims, operations, present, runs
 from worker.audit.verify import verify
 from worker.tables import Run
 
@@ -40,6 +40,7 @@ def test_a_run_that_older_code_cannot_read_is_left_to_a_newer_worker_to_plan(
     run_id = sales.request(scenario, POLICY)
     with of_newer_code(scenario, run_id):
         assert look(scenario, run_id).state == "queued"
+        assert _waits_for(scenario, run_id).startswith("a worker of the Tend that made it, for ")
     assert sales.worked_off(scenario, run_id).state == "succeeded"
     assert_nothing_lost_or_done_twice(scenario, run_id, sales.removed(scenario, RECORDS))
     assert sales.removed(scenario, RECORDS) == set(range(RECORDS))
@@ -56,9 +57,24 @@ def test_a_plan_that_older_code_cannot_read_is_left_as_it_is_and_a_newer_worker_
     before = scenario.contents("salesData")
     with of_newer_code(scenario, run_id):
         assert look(scenario, run_id).state == "applying"
+        assert "not_known_yet" in _waits_for(scenario, run_id)
         assert scenario.contents("salesData") == before
         assert [chunk.attempt for chunk in scenario.chunks(run_id)] == [1, 0]
     assert sales.worked_off(scenario, run_id).state == "succeeded"
     assert_nothing_lost_or_done_twice(scenario, run_id, sales.removed(scenario, RECORDS))
     assert sales.removed(scenario, RECORDS) == set(range(RECORDS))
     assert verify(scenario.engine.database).findings == []
+
+
+def test_a_run_that_this_version_cannot_read_can_be_cancelled(scenario: Scenario) -> None:
+    sales.load(scenario, RECORDS)
+    run_id = sales.planned(scenario, POLICY)
+    with of_newer_code(scenario, run_id):
+        operations.cancel(scenario.engine, run_id, TESTER)
+        assert scenario.run(run_id).state == "cancelled"
+
+
+def _waits_for(scenario: Scenario, run_id: int) -> str:
+    """What `tend show` says."""
+    with scenario.engine.database.transaction() as session:
+        return str(present.run_as_json(session, runs.get(session, run_id))["waiting_for"])

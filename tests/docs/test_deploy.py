@@ -1,9 +1,15 @@
-"""`docs/deploying.md`: its processes, its units and the roles it gives to Tend's users."""
+"""`docs/deploy.md`: its processes, its units and the roles it gives to Tend's users."""
 
 import json
+import os
 import re
+import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from configparser import ConfigParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +19,23 @@ from pymongo.database import Database
 
 from demo.servers import Mongo
 from tests.docs.pages import PAGES, ROOT, blocks
+from tests.faults.processes import eventually
+from tests.faults.processes import tend as started
+from tests.worker.cli.conftest import Tend, logging_as_it_was, unmigrated
 from tests.worker.scenario import NOW, Scenario, old, purge
 from worker import claims, supervise
+from worker.settings import VARIABLES
 from worker.targets.base import ArchiveRef, Images
 from worker.targets.mongo_fence import MongoFence
 
-PAGE = PAGES["docs/deploying.md"]
+__all__ = ["logging_as_it_was", "unmigrated"]
+PAGE = PAGES["docs/deploy.md"]
 PROCFILE = dict(re.findall(r"^(\w+): (.*)$", (ROOT / "Procfile").read_text(), re.MULTILINE))
 UNITS = blocks(PAGE, "ini")
 USERS = [json.loads(made) for made in re.findall(r"createUser\((\{.*?\n\})\)", PAGE, re.DOTALL)]
+CONTAINERFILE = (ROOT / "Containerfile").read_text()
+COPIED = re.findall(r"^COPY (.*) \S+$", CONTAINERFILE, re.MULTILINE)
+(DEFINITION,) = (json.loads(text) for text in blocks(PAGE, "json"))
 PASSWORD = "hunter2"  # noqa: S105 - of users that live for one test
 
 
@@ -113,3 +127,70 @@ def _parsed(unit: str) -> ConfigParser:
     parser = ConfigParser()
     parser.read_string(unit)
     return parser
+
+
+def test_the_container_holds_all_that_a_command_needs(tmp_path: Path) -> None:
+    for name in " ".join(COPIED).split():
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, tmp_path / name)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(tmp_path),
+        "HOME": str(tmp_path),
+        "TEND_DATABASE_URL": f"sqlite:///{tmp_path}/control.sqlite",
+    }
+    where = "import worker; print(worker.__path__[0])"
+    assert _ran([sys.executable, "-c", where], tmp_path, environment) == f"{tmp_path}/worker\n"
+    tend = [sys.executable, "-m", "worker.cli"]
+    assert "migrated" in _ran([*tend, "migrate"], tmp_path, environment)
+    assert "sales-retention" in _ran([*tend, "policies"], tmp_path, environment)
+
+
+def test_the_container_installs_as_developers_do_and_runs_as_nobody_special() -> None:
+    installing = (ROOT / "Makefile").read_text().partition(".venv/installed:")[2]
+    installing = installing.partition("\n\n")[0]
+    for option in ("--require-hashes -r requirements.lock", "--no-build-isolation --no-deps"):
+        assert option in installing
+        assert option in CONTAINERFILE
+    assert re.search(r"^USER tend$", CONTAINERFILE, re.MULTILINE)
+    version = re.findall(r"^FROM python:(3\.\d+)", CONTAINERFILE, re.MULTILINE)
+    assert version == ["3.12"]
+    variables = re.findall(r"\bTEND_[A-Z_]+(?==)", CONTAINERFILE)
+    assert set(variables) <= set(VARIABLES)
+
+
+def test_each_process_has_its_command_in_a_container() -> None:
+    shown = re.findall(r"^docker run .* tend (tend \w+)", PAGE, re.MULTILINE)
+    assert set(shown) == {_name(command) for command in PROCFILE.values()}
+    graces = re.findall(r"--stop-timeout (\d+)", PAGE)
+    drain = supervise._SHUTDOWN_MILLISECONDS / 1000  # noqa: SLF001 - what a drain may take
+    assert all(float(grace) > drain for grace in [*graces, DEFINITION["stopTimeout"]])
+
+
+def test_the_health_check_of_ecs_holds_while_a_process_lives_and_not_without(
+    unmigrated: Tend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert unmigrated("migrate").code == 0
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    kind, command = DEFINITION["healthCheck"]["command"]
+    assert kind == "CMD-SHELL"
+    command = command.replace("9410", port)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+    def is_healthy() -> bool:
+        asked = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False)
+        return asked.returncode == 0
+
+    assert not is_healthy()
+    with started({"TEND_METRICS_PORT": port}, *DEFINITION["command"][1:]):
+        assert eventually(is_healthy, seconds=120)
+
+
+def _ran(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    ended = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return ended.stdout
