@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import audit, lockout, orphans, pace, pos, retention, takeover, upkeep
+from benchmarks import audit, lockout, orphans, pace, pos, probes, retention, takeover, upkeep
 
-NAMES = ("retention", "pace", "orphans", "faults", "lockout", "pos", "audit")
+NAMES = ("retention", "pace", "orphans", "faults", "lockout", "pos", "audit", "probes")
 Measure = Callable[[Path], None]
 
 
@@ -44,6 +44,7 @@ def _measures(wanted: argparse.Namespace) -> Mapping[str, Sequence[Measure]]:
         "faults": [partial(part.measure, rounds=rounds) for part in (upkeep, takeover)],
         "lockout": [partial(lockout.measure, rounds=rounds)],
         "audit": [partial(audit.measure, count=wanted.entries, rounds=rounds)],
+        "probes": [partial(probes.measure, rounds=rounds)],
         "pos": [partial(pos.measure, stores=wanted.stores, rounds=rounds)],
     }
 

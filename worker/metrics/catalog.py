@@ -56,6 +56,13 @@ CATALOG: Mapping[str, Metric] = MappingProxyType(
         "tend_overdue_counted_timestamp_seconds": Metric("When they were counted.", _POLICY),
         "tend_brakes_pulled": Metric("Brakes that are pulled, for one policy or for all."),
         "tend_alerts": Metric("Alerts that stand.", ("severity", "event", "state")),
+        "tend_probe_troubles": Metric(
+            "Subjects that a probe raised and that are not cleared.", ("probe", "place", "check")
+        ),
+        "tend_probe_looked_timestamp_seconds": Metric(
+            "When a probe was looked at last.", ("probe", "place")
+        ),
+        "tend_probe_look_seconds": Metric("How long that look took.", ("probe", "place")),
         "tend_notices_owed": Metric("Messages that no channel has taken yet."),
         "tend_audit_unsequenced_entries": Metric("Audit entries without a position yet."),
         "tend_audit_checkpoint_age_seconds": Metric("Since the audit log was signed last."),

@@ -21,6 +21,8 @@ from worker.tables import (
     Chunk,
     Doorbell,
     Notice,
+    ProbeState,
+    ProbeTrouble,
     Process,
     Run,
     Switch,
@@ -41,7 +43,7 @@ def measurement(name: str, value: float, **labels: str) -> Measurement:
 def all_facts(session: Session) -> Iterator[Measurement]:
     """Every metric that the control database knows, those of job families among them."""
     moment = database.now(session)
-    for facts in (_processes, _targets, _runs, _latest, _policies, _standing, _audit):
+    for facts in (_processes, _targets, _runs, _latest, _policies, _standing, _probes, _audit):
         yield from facts(session, moment)
     for measure in families.measures():
         yield from measure(session)
@@ -143,6 +145,19 @@ def _standing(session: Session, moment: datetime) -> Iterator[Measurement]:
     for severity, event, unanswered, number in session.execute(standing):
         state = "open" if unanswered else "acknowledged"
         yield measurement("tend_alerts", number, severity=severity, event=event, state=state)
+
+
+def _probes(session: Session, _moment: datetime) -> Iterator[Measurement]:
+    by = (ProbeTrouble.probe, ProbeTrouble.place, ProbeTrouble.check)
+    raised = select(*by, func.count()).where(ProbeTrouble.raised).group_by(*by)
+    for probe, place, check, number in session.execute(raised):
+        yield measurement("tend_probe_troubles", number, probe=probe, place=place, check=check)
+    for state in session.scalars(select(ProbeState).where(ProbeState.off.is_(None))):
+        if state.looked_at is not None:
+            labels = {"probe": state.name, "place": state.place}
+            at, took = state.looked_at.timestamp(), (state.took_ms or 0) / 1000
+            yield measurement("tend_probe_looked_timestamp_seconds", at, **labels)
+            yield measurement("tend_probe_look_seconds", took, **labels)
 
 
 def _audit(session: Session, moment: datetime) -> Iterator[Measurement]:

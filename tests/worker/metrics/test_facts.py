@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from sqlalchemy.orm import Session
 
 from jobs.pos_sync.tables import PosStore
 from jobs.task import Alert as Wanted
@@ -24,7 +25,7 @@ from worker.metrics.catalog import CATALOG
 from worker.metrics.collector import FRESH_SECONDS, Metrics
 from worker.settings import Settings
 from worker.states import State
-from worker.tables import Backlog, Chunk
+from worker.tables import Backlog, Chunk, ProbeState, ProbeTrouble
 
 __all__ = ["pass_time"]
 pytestmark = pytest.mark.sqlite_control
@@ -53,8 +54,21 @@ def site(control: Database, keyring: Keyring, pass_time: PassTime) -> Site:
     return Site(control, keyring, pass_time)
 
 
+def fill_probes(session: Session) -> None:
+    moment = database.now(session)
+    keys = {"place": "", "subject": "api", "cause": "api"}
+    trouble = {"ill": 3, "well": 0, "since": moment, "says": "status 503"}
+    for check, raised in (("status", True), ("body", False)):
+        session.add(ProbeTrouble(probe="api", check=check, raised=raised, **keys, **trouble))
+    looked = {"next_at": moment, "looked_at": moment, "took_ms": 1500, "remarks": []}
+    session.add(ProbeState(name="api", place="", **looked))
+    session.add(ProbeState(name="none", place="", off="there is none", **looked))
+
+
 def fill(site: Site) -> None:
     """Something of everything that there is a metric for, except a queue and a checkpoint."""
+    with site.control.transaction() as session:
+        fill_probes(session)
     site.beat()
     answers = {"mongo": {"seconds": 0.02, "failing_since": None}}
     site.measured(memory_bytes=90 * 2**20, cpu=0.01, targets=answers)
@@ -103,6 +117,10 @@ def test_each_fact_is_what_the_control_database_says(site: Site) -> None:
     assert value(found, "tend_stores", provider="square", condition="offline") == 0
     assert value(found, "tend_alerts", severity="P2", event="guard_refused", state="open") == 1
     assert value(found, "tend_audit_unsequenced_entries") > 0
+    assert value(found, "tend_probe_troubles", probe="api", place="", check="status") == 1
+    assert value(found, "tend_probe_look_seconds", probe="api", place="") == 1.5
+    assert not [labels for name, labels in found if ("probe", "none") in labels]
+    assert not [labels for name, labels in found if ("check", "body") in labels]
 
 
 def test_everything_in_the_catalog_is_exported_under_its_labels(site: Site, redis_url: str) -> None:
