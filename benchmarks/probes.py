@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -42,14 +43,14 @@ def measure(folder: Path, rounds: int) -> None:
         cost = [_minute(prober) for _ in range(rounds)]
         with database.transaction() as session:
             took = session.scalars(select(ProbeState.took_ms)).all()
-            ill = session.scalars(select(ProbeTrouble)).all()
+            ill = session.scalars(select(ProbeTrouble.check)).all()
         database.close()
     print(
         f"{ENDPOINTS:,} HTTP and {ENDPOINTS:,} WebSocket probes a minute "
         f"{told(cost, '% of a core')}: under 20 % is wanted"
     )
     looks = " and ".join(f"{each / 1000:.1f} s" for each in took if each is not None)
-    print(f"  a look took {looks}; {len(ill)} found ill, of which there are none")
+    print(f"  a look took {looks}; found ill, though none is: {dict(Counter(ill)) or 'none'}")
 
 
 def _minute(prober: Prober) -> float:
