@@ -36,14 +36,17 @@ class Glance:
 
 def glance(database: Database, run_id: int) -> Glance:
     with database.transaction() as session:
-        run = runs.get(session, run_id)
-        applied = claims.totals(session, run_id)
-        if run.phase in {"settle", "undo", "only"}:
-            done = claims.totals(session, run_id, "undo").total
-            total = done + 1 if run.phase == "only" else applied.changed
-        else:
-            done, total = applied.total, run.planned
-        return Glance(run_id, State(run.state), done, total, _waits_for(session, run))
+        return glance_of(session, runs.get(session, run_id))
+
+
+def glance_of(session: Session, run: Run) -> Glance:
+    applied = claims.totals(session, run.id)
+    if run.phase in {"settle", "undo", "only"}:
+        done = claims.totals(session, run.id, "undo").total
+        total = done + 1 if run.phase == "only" else applied.changed
+    else:
+        done, total = applied.total, run.planned
+    return Glance(run.id, State(run.state), done, total, _waits_for(session, run))
 
 
 def _waits_for(session: Session, run: Run) -> str | None:

@@ -9,7 +9,7 @@ import structlog
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from policies.errors import TendError
@@ -17,11 +17,13 @@ from worker.console import answers, api, health, metrics
 from worker.console.bounds import Bounds
 from worker.console.headers import Headers
 from worker.console.installation import Installation
+from worker.console.pages import failing, rooms
+from worker.console.pages.static import Static
 from worker.logs import safe_text
 
 THREADS = 12
 """At work at once: fewer than the connections to the control database that a process has."""
-ROUTERS = (health.router, metrics.router, api.router)
+ROUTERS = (health.router, metrics.router, api.router, *rooms.ROUTERS)
 """Every room; a new one is added here."""
 
 log = structlog.get_logger()
@@ -41,6 +43,7 @@ def create_app(installation: Installation) -> FastAPI:
     app.state.installation = installation
     for router in ROUTERS:
         app.include_router(router)
+    app.mount("/static", Static())
     app.add_exception_handler(TendError, _tend_error)
     app.add_exception_handler(RequestValidationError, _misread)
     app.add_exception_handler(HTTPException, _http_error)
@@ -56,11 +59,13 @@ async def _at_work(app: FastAPI) -> AsyncIterator[None]:
     app.state.installation.close()
 
 
-async def _tend_error(request: Request, error: Exception) -> JSONResponse:
+async def _tend_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, TendError)  # noqa: S101 - the handler is registered for no other
     status = answers.status_of(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request failed", path=request.url.path, why=safe_text(error))
+    if failing.is_for_people(request):
+        return failing.tend_error(request, error)
     return JSONResponse(answers.failure(error.code, str(error)), status, _challenge(status))
 
 
@@ -78,8 +83,11 @@ def _place(parts: tuple[Any, ...]) -> str:
     return ".".join(str(part) for part in parts).encode(errors="replace").decode()
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other
+    if failing.is_for_people(request):
+        status = HTTPStatus(error.status_code)
+        return failing.said(request, status, answers.refusal(status)["error"]["message"])
     document = answers.refusal(HTTPStatus(error.status_code))
     return JSONResponse(document, error.status_code, error.headers)
 

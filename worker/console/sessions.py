@@ -96,6 +96,11 @@ def authenticate(db: Database, secret: str, *, is_looking_on: bool = False) -> L
     return Login(row.id, _actor(row, role), row.way, row.expires_at, secret)
 
 
+def fits(login: Login, sent: str) -> bool:
+    """Whether a form is one that this session was given."""
+    return hmac.compare_digest(login.csrf.encode(), sent.encode())
+
+
 def end(db: Database, login: Login) -> None:
     """Log somebody out."""
     with db.transaction() as session:

@@ -21,7 +21,9 @@ from worker.database import Database
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/health/live/", "/health/../health/ready", "//"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/health", "/health/live/", "/health/../health/ready", "//"]
+)
 def test_an_unknown_path_is_answered_in_the_form_of_every_error(port: int, path: str) -> None:
     answer = ask(port, path)
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/json")

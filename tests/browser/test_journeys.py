@@ -1,0 +1,155 @@
+"""What people do at the console, from the first page to the last, before real processes."""
+
+import re
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import LogIn
+from tests.browser.site import SALES, SLOW, Site
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def plan(page: Page, policy: str) -> None:
+    page.get_by_role("link", name="New repair").first.click()
+    page.get_by_label("Policy").select_option(policy)
+    page.get_by_label("Reason").fill("CASE-7: a journey")
+    page.get_by_role("button", name="Plan it").click()
+    expect(page.get_by_role("heading", name="The plan")).to_be_visible()
+
+
+def act(page: Page, name: str) -> None:
+    """A button, and the reason that it asks for, by keyboard alone."""
+    button = page.get_by_role("button", name=name, exact=True).first
+    expect(button).to_be_visible()
+    button.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Reason")).to_be_focused()
+    page.keyboard.type("CASE-7: a journey")
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+
+
+def test_an_operator_previews_applies_watches_pauses_resumes_and_undoes(
+    log_in: LogIn, the_site: Site
+) -> None:
+    page = log_in("olaf", timezone_id="Europe/Berlin")
+    plan(page, "session-cleanup")
+    expect(page.get_by_text(f"{SLOW} of {SLOW} (100 %)")).to_be_visible()
+    expect(page.get_by_role("cell", name="deleted").first).to_be_visible()
+    assert the_site.shop.sessions.count_documents({}) == SLOW
+
+    act(page, "Apply this plan")
+    act(page, "Pause")
+    expect(page.locator(".badge", has_text="paused").first).to_be_visible()
+    expect(page.get_by_text("paused by olaf")).to_be_visible()
+    left = the_site.shop.sessions.count_documents({})
+    assert 0 < left <= SLOW
+
+    act(page, "Resume")
+    expect(page.get_by_text(f"{SLOW} of {SLOW}", exact=True)).to_be_visible()
+    expect(page.locator(".badge", has_text="succeeded").first).to_be_visible()
+    assert the_site.shop.sessions.count_documents({}) == 0
+
+    page.get_by_role("link", name="Undo …").click()
+    expect(page.locator("dt:has-text('would return') + dd")).to_have_text(str(SLOW))
+    act(page, "Undo the run")
+    expect(page.locator(".badge", has_text="undone").first).to_be_visible()
+    assert the_site.shop.sessions.count_documents({}) == SLOW
+
+
+def test_an_approver_lets_anothers_plan_go_on_and_cannot_let_their_own(
+    log_in: LogIn, the_site: Site
+) -> None:
+    anna = log_in("anna")
+    plan(anna, "sales-retention")
+    act(anna, "Apply this plan")
+    expect(anna.get_by_text("somebody else must approve it")).to_be_visible()
+    expect(anna.locator("#act-reject")).to_be_visible()
+    expect(anna.locator("#act-approve")).to_have_count(0)
+    assert the_site.shop.salesData.count_documents({"_id": {"$lt": SALES}}) == SALES
+
+    bert = log_in("bert")
+    expect(bert.get_by_text("1 plan waiting for approval.")).to_be_visible()
+    bert.goto(anna.url)
+    act(bert, "Approve")
+    for page in (anna, bert):
+        expect(page.locator(".badge", has_text="succeeded").first).to_be_visible()
+    expect(bert.get_by_text("bert: CASE-7: a journey")).to_be_visible()
+    assert the_site.shop.salesData.count_documents({"_id": {"$lt": SALES}}) == 0
+
+
+def test_a_viewer_looks_at_everything_and_is_offered_no_change(
+    log_in: LogIn, the_site: Site
+) -> None:
+    olaf = log_in("olaf")
+    plan(olaf, "negative-sales-values")
+    vera = log_in("vera")
+    vera.goto(olaf.url)
+    expect(vera.get_by_role("heading", name="The plan")).to_be_visible()
+    expect(vera.get_by_role("heading", name="Audit trail")).to_be_visible()
+    buttons = vera.get_by_role("button").all_inner_texts()
+    assert buttons == ["Log out"]
+    expect(vera.get_by_role("link", name="New repair")).to_have_count(0)
+    vera.goto("/repair")
+    expect(vera.get_by_role("alert")).to_contain_text("vera is a viewer")
+    assert the_site.shop.salesData.count_documents({"quantity": {"$lt": 0}}) > 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_the_main_pages(log_in: LogIn, scheme: str) -> None:
+    page = log_in("root", color_scheme=scheme)
+    addresses = [link.get_attribute("href") for link in page.locator(".nav a").all()]
+    page.goto("/runs")
+    first = page.locator("a[id^=to-]").first
+    if first.count():
+        addresses.append(first.get_attribute("href"))
+    assert len(addresses) >= 3
+    for address in addresses:
+        page.goto(str(address))
+        assert serious(page) == [], address
+    page.context.clear_cookies()
+    page.goto("/login")
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_page_is_wider_than_the_screen_and_nothing_comes_from_elsewhere(
+    log_in: LogIn, the_site: Site, width: int
+) -> None:
+    page = log_in("root", viewport={"width": width, "height": 760})
+    asked: list[str] = []
+    troubles: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+    for link in [link.get_attribute("href") for link in page.locator(".nav a").all()]:
+        page.goto(str(link))
+        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert wide <= 0, link
+    assert [url for url in asked if not url.startswith(the_site.address)] == []
+    assert troubles == []
+
+
+def test_the_first_key_leads_past_the_navigation(log_in: LogIn) -> None:
+    page = log_in("vera")
+    page.goto("/runs")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("#main$"))
+
+
+def serious(page: Page) -> list[dict[str, Any]]:
+    """What axe finds that keeps somebody from using the page."""
+    found = Axe().run(page).response["violations"]
+    return [
+        {"id": one["id"], "where": [node["html"][:200] for node in one["nodes"]][:3]}
+        for one in found
+        if one["impact"] in {"serious", "critical"}
+    ]

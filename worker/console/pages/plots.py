@@ -1,0 +1,163 @@
+"""Plots as SVG: drawn here, coloured by the style sheet, each with its figures as a table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+WIDTH, HEIGHT = 720, 200
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 10, 24
+SERIES = 6
+"""As many colours as there are; what is smaller is summed up as the last one."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A line across, at a round number."""
+
+    y: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of a bar."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    series: int
+    says: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """A word below the axis."""
+
+    x: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What the template draws, and the same as figures."""
+
+    title: str
+    marks: Sequence[Mark]
+    labels: Sequence[Label]
+    names: Sequence[str]
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, ...]]
+    boxes: Sequence[Box] = ()
+    line: str = ""
+    area: str = ""
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = _LEFT
+
+
+def bars(title: str, days: Sequence[date], counts: Mapping[str, Mapping[date, int]]) -> Plot:
+    """One bar a day, made of one part for each name; the largest names first."""
+    by_size = sorted(counts, key=lambda name: (-sum(counts[name].values()), name))
+    shown = by_size if len(by_size) <= SERIES else by_size[: SERIES - 1]
+    rest = by_size[len(shown) :]
+    series = {name: [counts[name].get(day, 0) for day in days] for name in shown}
+    if rest:
+        series[f"{len(rest)} others"] = [
+            sum(counts[name].get(day, 0) for name in rest) for day in days
+        ]
+    totals = [sum(values[place] for values in series.values()) for place in range(len(days))]
+    top = _round_up(max(totals, default=0))
+    step = (WIDTH - _LEFT - _RIGHT) / max(len(days), 1)
+    boxes: list[Box] = []
+    for place, day in enumerate(days):
+        level = 0
+        for number, (name, values) in enumerate(series.items(), start=1):
+            if not values[place]:
+                continue
+            level += values[place]
+            height = values[place] / top * _tall()
+            says = f"{name}, {day:%Y-%m-%d}: {values[place]:,}"
+            x = _LEFT + place * step + step * 0.15
+            boxes.append(Box(_r(x), _r(_y(level, top)), _r(step * 0.7), _r(height), number, says))
+    every = max(1, len(days) // 7)
+    return Plot(
+        title,
+        _marks(top),
+        [
+            Label(_r(_LEFT + (place + 0.5) * step), f"{day:%b %d}")
+            for place, day in enumerate(days)
+            if place % every == 0
+        ],
+        list(series),
+        ["day", *series],
+        [
+            (f"{day:%Y-%m-%d}", *(f"{values[place]:,}" for values in series.values()))
+            for place, day in enumerate(days)
+        ],
+        boxes,
+    )
+
+
+def growth(title: str, points: Sequence[tuple[float, int]], top: int) -> Plot:
+    """A line of what was done after so many seconds."""
+    longest = max(points[-1][0], 1.0) if points else 1.0
+    high = _round_up(max(top, points[-1][1] if points else 0))
+    wide = WIDTH - _LEFT - _RIGHT
+    placed = [(_LEFT + at / longest * wide, _y(done, high)) for at, done in points]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
+    floor = HEIGHT - _BOTTOM
+    area = f"{_LEFT},{floor} {line} {placed[-1][0]:.1f},{floor}" if placed else ""
+    return Plot(
+        title,
+        _marks(high),
+        [
+            Label(_r(_LEFT + part / 4 * wide), _seconds(longest * part / 4))
+            for part in range(5)
+            if part in {0, 2, 4}
+        ],
+        [],
+        ["after", "records"],
+        [(_seconds(at), f"{done:,}") for at, done in points],
+        line=line,
+        area=area,
+    )
+
+
+def _marks(top: int) -> list[Mark]:
+    return [
+        Mark(_r(_y(top * part // 4, top)), _short(top * part // 4)) for part in range(5) if top > 0
+    ]
+
+
+def _y(value: float, top: int) -> float:
+    return _TOP + _tall() * (1 - value / top) if top else HEIGHT - _BOTTOM
+
+
+def _tall() -> int:
+    return HEIGHT - _TOP - _BOTTOM
+
+
+def _round_up(value: int) -> int:
+    """The next number that a quarter of is round, too."""
+    if value <= 4:
+        return 4
+    scale = 4
+    while scale * 10 < value:
+        scale *= 10
+    return next(scale * times for times in (1, 2, 3, 5, 10) if scale * times >= value)
+
+
+def _short(value: float) -> str:
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:g}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f} s" if value < 180 else f"{value / 60:.0f} min"
+
+
+def _r(value: float) -> float:
+    return round(value, 1)

@@ -1,0 +1,16 @@
+"""Which pages there are; a new one is added here."""
+
+from worker.console.pages import (
+    changing,
+    login,
+    overview,
+    records,
+    repair,
+    run,
+    runs,
+    undo,
+)
+
+ROUTERS = tuple(
+    page.router for page in (login, overview, runs, run, changing, undo, records, repair)
+)
