@@ -1,18 +1,14 @@
 """What people ask of a run: the same operations as the command line's, rung for at once."""
 
-from contextlib import closing
-from functools import partial
-
 import structlog
 from fastapi import APIRouter
 from fastapi.responses import Response
 
 from policies.models import Policy
-from worker import approval, database, guards, operations, queue, relay, runs
+from worker import approval, by_hand, guards, operations, runs
 from worker.console.installation import Installation
 from worker.console.pages.visiting import Post, Posted
-from worker.errors import ForbiddenArrow, QueueUnreachable, TargetError
-from worker.logs import safe_text
+from worker.errors import ForbiddenArrow
 from worker.operations import Person
 
 router = APIRouter(include_in_schema=False)
@@ -77,10 +73,7 @@ def resume(posted: Posted, run: str) -> Response:
 def cancel(posted: Posted, run: str) -> Response:
     """Fences that cannot be closed now, a worker closes."""
     run_id, person = runs.parse_id(run), posted.person("cancel")
-    try:
-        operations.cancel(posted.visit.here.engine(person.actor), run_id, person)
-    except TargetError as error:
-        log.warning("fences not closed yet", run=run_id, why=safe_text(error))
+    by_hand.cancel(posted.visit.here.engine(person.actor), run_id, person, log.warning)
     return posted.done(f"/runs/r-{run_id}")
 
 
@@ -92,16 +85,9 @@ def undo(posted: Posted, run: str) -> Response:
 
 
 def ring(here: Installation) -> None:
-    """Wake the workers now; without Redis what was asked is accepted all the same."""
-    if here.settings.redis_url is None:
-        return
-    try:
-        with closing(queue.connect(here.settings.need("redis_url"))) as broker:
-            with here.database.transaction() as session:
-                moment = database.now(session)
-            relay.relay(here.database, partial(queue.ring, broker), moment)
-    except QueueUnreachable as error:
-        log.warning("not rung", why=safe_text(error))
+    """Wake the workers now; what was asked stands without Redis, too."""
+    if here.settings.redis_url is not None:
+        by_hand.ring(here.settings, here.database, log.warning)
 
 
 def requested(posted: Post, policy: Policy, person: Person, narrowing: dict[str, object]) -> int:

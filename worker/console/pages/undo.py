@@ -1,11 +1,13 @@
 """Taking a run back: first what would return and what not, then the undo itself."""
 
+from contextlib import nullcontext
+
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from worker import operations, runs
-from worker.cli import undo_plan
 from worker.console.pages.visiting import Visiting
+from worker.documents import undo_plan
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,5 +29,13 @@ def preview(visit: Visiting, run: str) -> HTMLResponse:
     """What an undo would do now, asked of the target without writing anything anywhere."""
     visit.must("undo")
     here = visit.here
-    plan = undo_plan.document(here.settings, here.database, runs.parse_id(run), None, CONFLICTS)
+    engine = here.engine(visit.login.actor)
+    plan = undo_plan.document(
+        here.settings,
+        here.database,
+        runs.parse_id(run),
+        None,
+        CONFLICTS,
+        lambda: nullcontext(engine),
+    )
     return HTMLResponse(visit.html("undo_preview.html", plan=plan))
