@@ -28,6 +28,8 @@ from worker.audit import writers
 from worker.audit.writers import Writers
 from worker.errors import DatabaseNotMigrated, DatabaseUnreachable
 
+LARGEST_ID = 2**31 - 1
+"""Of a row; PostgreSQL cannot even be asked for a larger one."""
 BUSY_SECONDS = 15
 POOL_SECONDS = 5
 """A thread that finds every connection in use gives up before its claim's lease ends."""

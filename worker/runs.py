@@ -138,6 +138,8 @@ def parse_id(text: str) -> int:
         raise UnknownRun(
             f"'{text}' is no run id; ids look like r-1042, and `tend runs` lists them."
         )
+    if int(match[1]) > database.LARGEST_ID:
+        raise UnknownRun(f"There is no run {text}; `tend runs` lists those there are.")
     return int(match[1])
 
 

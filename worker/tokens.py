@@ -99,7 +99,7 @@ def authenticate(db: Database, text: str, called: str = "TEND_TOKEN") -> Actor:
     """
     match = TOKEN.fullmatch(text)
     with db.transaction() as session:
-        row = session.get(Token, int(match[1])) if match else None
+        row = session.get(Token, _number(match[1])) if match else None
         if row is None or match is None or not hmac.compare_digest(row.digest, _digest(match[2])):
             raise TokenRefused(
                 f"{called} is no token of this control database; `tend token list` shows those "
@@ -133,10 +133,15 @@ def token_id(row: Token) -> str:
 
 def _get(session: Session, wanted: str) -> Token:
     match = re.fullmatch(r"(?:t-)?(\d{1,18})", wanted.strip().lower())
-    row = session.get(Token, int(match[1]), with_for_update=True) if match else None
+    row = session.get(Token, _number(match[1]), with_for_update=True) if match else None
     if row is None:
         raise UsageError(f"There is no token '{wanted}'; `tend token list` shows their ids.")
     return row
+
+
+def _number(digits: str) -> int:
+    """The number of a row, or one that no row has."""
+    return min(int(digits), database.LARGEST_ID)
 
 
 def _must_be_allowed_to_create(session: Session, role: Role, actor: Actor) -> None:

@@ -16,7 +16,6 @@ from worker import runs
 from worker.audit import search
 from worker.audit.search import Search
 from worker.console.api.bodies import (
-    ROW,
     Bundle,
     Document,
     Entries,
@@ -26,6 +25,7 @@ from worker.console.api.bodies import (
     Verify,
 )
 from worker.console.asking import Here, allowed
+from worker.database import LARGEST_ID
 from worker.documents import audit as documents
 from worker.evidence.export import statement_of
 from worker.identity import Actor
@@ -94,7 +94,7 @@ def audit_receipt(here: Here, body: Receipt, _: Actor = allowed("audit receipt")
 
 @router.get("/{entry}")
 def audit_entry(
-    here: Here, entry: Annotated[int, InPath(ge=1, le=ROW)], _: Actor = allowed("audit list")
+    here: Here, entry: Annotated[int, InPath(ge=1, le=LARGEST_ID)], _: Actor = allowed("audit list")
 ) -> Document:
     """One entry, and what proves that it stands in the signed log."""
     return documents.entry(here.settings, here.database, entry)

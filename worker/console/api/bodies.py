@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from worker import operations
+from worker.database import LARGEST_ID
 from worker.identity import Actor
 from worker.listing import Became
 from worker.operations import Person
@@ -13,8 +14,6 @@ from worker.states import State
 Document = dict[str, Any]
 Line = Annotated[str, StringConstraints(max_length=1_000, pattern=r"^[^\x00]*$")]
 MOST_LISTED = 200
-ROW = 2**31 - 1
-"""The largest number of a row."""
 
 
 class Asked(BaseModel):
@@ -35,7 +34,7 @@ class Change(Asked):
 
 class NewRun(Change):
     where: Line | None = None
-    limit: Annotated[int, Field(ge=1, le=ROW)] | None = None
+    limit: Annotated[int, Field(ge=1, le=LARGEST_ID)] | None = None
 
 
 class Override(Change):
@@ -92,7 +91,7 @@ class Entries(Asked):
 
 class EntryList(Entries):
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 50
-    before: Annotated[int, Field(ge=1, le=ROW)] | None = None
+    before: Annotated[int, Field(ge=1, le=LARGEST_ID)] | None = None
 
 
 class Export(Entries):
