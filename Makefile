@@ -19,7 +19,7 @@ demo: install ## see it work: real servers, real data, ROWS=200000 (or all)
 	@$(BIN)/python -m demo --rows $(ROWS)
 
 test: install ## run the whole test suite against real servers
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: install ## ruff, mypy, import contracts, dependencies
 	$(BIN)/ruff check .

@@ -65,8 +65,9 @@ def test_the_schedule_of_an_enabled_policy_changes_data_and_that_of_another_only
         tend(site, "worker", "--processes", "2") as worker,
     ):
         planned = eventually(lambda: first(scenario, OBSERVING, state=State.PLANNED))
-        eventually(lambda: scenario.shop.auditlogs.find_one({"details.policy": ENABLED}))
         done = eventually(lambda: first(scenario, ENABLED, state=State.SUCCEEDED))
+        mirrored = {"details.runId": f"r-{done.id}"}
+        summary = eventually(lambda: scenario.shop.auditlogs.find_one(mirrored))
         assert scheduler.stop() == 0
         assert worker.stop() == 0
     assert [record["_id"] for record in scenario.shop.sessions.find()] == ["alive"]
@@ -79,8 +80,6 @@ def test_the_schedule_of_an_enabled_policy_changes_data_and_that_of_another_only
         observing = f"nothing: it only observes until `tend enable {OBSERVING}`"
         assert waiting.waiting_for(session, planned) == observing
 
-    summary = scenario.shop.auditlogs.find_one({"details.runId": f"r-{done.id}"})
-    assert summary is not None
     assert summary["details"]["deletedCount"] == len(EXPIRED)
     assert verify(scenario.engine.database).findings == []
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from pymongo import IndexModel
 from pymongo.database import Database as MongoDatabase
 from sqlalchemy import make_url
 
@@ -61,8 +62,7 @@ def scenario(
 ) -> Iterator[Scenario]:
     """Plans are read by a user that cannot write, as in production."""
     for collection, names in INDEXES.items():
-        for name in names:
-            mongo_database[collection].create_index(name)
+        mongo_database[collection].create_indexes([IndexModel(name) for name in names])
     target = MongoTarget(mongo_url, mongo_read_url)
     clock = Clock()
     engine = inline_engine(control, {"mongo": target}, keyring, tmp_path, clock)
