@@ -15,6 +15,7 @@ from worker.cli import context, options, output
 from worker.cli.output import heading, length, moment
 from worker.engine import system_clock
 from worker.errors import UsageError
+from worker.evidence import noticed
 from worker.evidence import reports as reports_of
 from worker.overdue import Source
 from worker.targets.base import Target
@@ -99,18 +100,23 @@ def access(since: Since, until: Until, as_json: options.Json = False) -> None:
 
 @app.command()
 def failures(since: Since, until: Until, as_json: options.Json = False) -> None:
-    """What failed, was refused or missed, why, and who did something about it and when."""
+    """What failed, was refused or missed, why, and how it was noticed: by alerts and by people."""
     settings = context.load_settings()
     period = moment_of("--from", since), moment_of("--to", until)
     with context.control(settings) as database, database.transaction() as session:
         found = reports_of.failures(session, *period)
+        alerts = list(noticed.alerts(session, *period))
     if as_json:
-        output.print_json({"failures": found})
+        output.print_json({"failures": found, "alerts": alerts})
         return
     out = output.console()
     unseen = sum(one["noticed"] is None for one in found)
     heading(out, settings.env, f"{len(found)} failures, {unseen} that nobody reacted to")
-    output.table(out, ("at", "what", "run", "policy", "cause", "noticed"), map(_failed, found))
+    names = ("at", "what", "run", "policy", "cause", "alert", "noticed")
+    output.table(out, names, map(_failed, found))
+    out.print(output.printable(f"alerts: {len(alerts)}"))
+    names = ("  raised", "alert", "what", "about", "told", "answered", "over")
+    output.table(out, names, map(_alert, alerts))
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -125,11 +131,28 @@ def _event(one: Document) -> tuple[str, ...]:
 
 def _failed(one: Document) -> tuple[str, ...]:
     seen = one["noticed"]
-    noticed = "by nobody yet"
+    reaction = "by nobody yet"
     if seen is not None:
-        noticed = f"{seen['actor']}: {seen['action']} after {length(seen['after_seconds'])}"
+        reaction = f"{seen['actor']}: {seen['action']} after {length(seen['after_seconds'])}"
+    alert = one["alerted"]
+    alerted = "" if alert is None else f"{alert['alert']} after {length(alert['after_seconds'])}"
     said = (one["what"], one["run"] or "", one["policy"] or "", one["cause"] or "")
-    return moment(one["at"]) or "", *said, noticed
+    return moment(one["at"]) or "", *said, alerted, reaction
+
+
+def _alert(one: Document) -> tuple[str, ...]:
+    answered = "by nobody"
+    if one["acknowledged_at"] is not None:
+        answered = f"{one['acknowledged_by']}, {moment(one['acknowledged_at'])}"
+    return (
+        f"  {moment(one['raised_at'])}",
+        f"{one['alert']} {one['severity']}",
+        one["title"],
+        one["cause"],
+        moment(one["told_at"]) or "no channel took it",
+        answered,
+        moment(one["cleared_at"]) or "stands",
+    )
 
 
 def _check_field(by: str) -> None:

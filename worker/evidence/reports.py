@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from worker.audit.entries import stamp
 from worker.audit.search import Search, conditions
+from worker.evidence import noticed
 from worker.evidence.facts import DECISIONS, Document, Facts, event, gathered
 from worker.states import State
 from worker.tables import Entry, Run
@@ -46,7 +47,7 @@ def _alone(facts: Facts) -> Iterator[Document]:
 
 
 def failures(session: Session, since: datetime, until: datetime) -> list[Document]:
-    """Each failure with its cause, and the first thing that a person did about it since."""
+    """Each failure with its cause, its alert, and the first thing that a person did about it."""
     wanted = Search(since=since, until=until)
     query = select(Entry).where(*conditions(wanted), Entry.action.in_(_FAILURES))
     found = session.scalars(query.order_by(Entry.id))
@@ -67,6 +68,7 @@ def _failure(session: Session, entry: Entry) -> Document:
         "run": said["run"],
         "policy": said["policy"],
         "cause": _cause(said, run),
+        "alerted": noticed.alert_of(session, entry),
         "noticed": _noticed(session, entry),
     }
 

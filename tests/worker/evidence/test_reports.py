@@ -4,14 +4,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from jobs.task import Alert
 from tests.worker.evidence.bundles import REFUSING
 from tests.worker.evidence.manifested import sales
 from tests.worker.scenario import ANOTHER, TESTER, Scenario, purge
 from worker import approval, operations
-from worker.evidence import reports
+from worker.alerts.alerts import raise_alert
+from worker.alerts.answering import acknowledge
+from worker.alerts.telling import Place, tell
+from worker.evidence import noticed, reports
 from worker.firing import fire_due
-from worker.tables import Run
+from worker.tables import Notice, Run
 
 pytestmark = pytest.mark.sqlite_control  # evidence is read the same from either
 
@@ -104,3 +109,50 @@ def test_retention_counts_what_was_deleted_less_what_came_back(scenario: Scenari
     with scenario.engine.database.transaction() as session:
         nothing = reports.retained(session, "never-ran")
     assert nothing == {"last_success": None, "last_success_at": None, "deleted": 0, "held": None}
+
+
+def alerted(scenario: Scenario) -> list[dict[str, Any]]:
+    with scenario.engine.database.transaction() as session:
+        return list(noticed.alerts(session, *period()))
+
+
+def test_a_failure_names_the_alert_of_it_and_when_people_were_told(scenario: Scenario) -> None:
+    sales(scenario, ada=5, bob=0)
+    db, keyring = scenario.engine.database, scenario.engine.keyring
+    scenario.run_through(purge(**REFUSING))
+    (unseen,) = failures(scenario)
+    assert (unseen["alerted"], alerted(scenario)) == (None, [])
+    with db.transaction() as session:
+        raise_alert(session, keyring, Alert("guard_refused", "tend/guard_refused/careful", "No."))
+        raise_alert(session, keyring, Alert("worker_missing", "tend/worker_missing", "None."))
+    tell(db, keyring, Place("test", None))
+    with db.transaction() as session:
+        session.execute(update(Notice).values(sent_at=Notice.at))
+    acknowledge(db, "a-1", ANOTHER)
+    (seen,) = failures(scenario)
+    assert (seen["alerted"]["alert"], seen["alerted"]["severity"]) == ("a-1", "P2")
+    assert seen["alerted"]["acknowledged_by"] == "another"
+    assert seen["alerted"]["told_at"] is not None
+    listed = alerted(scenario)
+    assert [(one["event"], one["cleared_at"]) for one in listed] == [
+        ("guard_refused", None),
+        ("worker_missing", None),
+    ]
+    assert all(one["told_at"] for one in listed)
+
+
+def test_an_alert_of_a_later_failure_was_not_how_an_earlier_one_was_noticed(
+    scenario: Scenario,
+) -> None:
+    sales(scenario, ada=5, bob=0)
+    db, keyring = scenario.engine.database, scenario.engine.keyring
+    scenario.run_through(purge(**REFUSING))
+    scenario.run_through(purge(name="careful"))
+    wanted = Alert("guard_refused", "tend/guard_refused/careful", "No.")
+    sales(scenario, ada=5, bob=0)
+    scenario.run_through(purge(**REFUSING))
+    with db.transaction() as session:
+        raise_alert(session, keyring, wanted)
+    earlier, later = failures(scenario)
+    assert earlier["alerted"] is None
+    assert later["alerted"]["alert"] == "a-1"
