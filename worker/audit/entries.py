@@ -11,12 +11,14 @@ from worker.audit import merkle, writers
 from worker.identity import Actor
 from worker.tables import Entry, Run, Unsequenced
 
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
 
 def canonical(body: dict[str, Any]) -> bytes:
     """One text for one body: sorted keys, no spaces, UTF-8."""
-    return json.dumps(
-        body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return _encode(body).encode()
 
 
 def leaf_hash(body: bytes) -> str:
@@ -75,4 +77,4 @@ def append(
 
 def stamp(moment: datetime) -> str:
     """A UTC time as entries write it, to the microsecond."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

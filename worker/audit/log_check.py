@@ -17,7 +17,7 @@ from worker.audit.growing import GrowingTree
 from worker.audit.merkle import CompactRange
 from worker.audit.run_check import BACKDATED, Times
 from worker.audit.signing import Signer
-from worker.audit.streaming import streamed
+from worker.audit.streaming import streamed, streamed_columns
 from worker.errors import LogAltered
 from worker.tables import Checkpoint, Entry, Position, Subtree
 
@@ -216,7 +216,7 @@ def _told(report: Report, claim: _Claim, says: str) -> Iterator[Finding]:
 
 def _positions(session: Session, start: int) -> Iterator[Row[int, bytes]]:
     every = select(Position.position, Position.leaf_hash).where(Position.position >= start)
-    yield from streamed(session, every.order_by(Position.position), 2_000)
+    yield from streamed_columns(session, every.order_by(Position.position))
 
 
 def _subtrees(session: Session, start: int) -> dict[tuple[int, int], bytes]:

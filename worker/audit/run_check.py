@@ -18,13 +18,15 @@ from worker.audit.body import Body
 from worker.audit.entries import canonical, stamp
 from worker.audit.findings import Finding, Lacking, Report, finding
 from worker.audit.ledger import COLUMNS, Ledger
-from worker.audit.streaming import streamed
+from worker.audit.streaming import streamed, streamed_columns
 from worker.states import State
 from worker.tables import Chunk, Entry, Position, Run, Unsequenced
 
 BACKDATED = timedelta(minutes=10)
 """So much older than a checkpoint before it an entry may be: its transaction was a slow one."""
 _COLUMNS = ("id", "at", "action", "run_id", "policy", "actor", "body", "leaf_hash")
+_REPEATED = ("at", "action", "run", "policy", "actor")
+"""What columns repeat of the body."""
 Times = tuple[list[int], list[datetime]]
 """Sizes of trusted checkpoints, rising, and when each was made."""
 Numbers = defaultdict[str, "array[int]"]
@@ -86,8 +88,7 @@ def _entries(session: Session, start: int) -> Iterator[Any]:
     if start:
         new = or_(Position.position >= start, Position.position.is_(None))
         every = every.where(or_(new, _touched(Entry.run_id, start)))
-    every = every.order_by(Entry.run_id, Entry.id)
-    yield from streamed(session, every)
+    yield from streamed_columns(session, every.order_by(Entry.run_id, Entry.id))
 
 
 def _runs(session: Session, start: int) -> Iterator[Run]:
@@ -152,7 +153,7 @@ def _off(
         yield "has a leaf hash that is not that of its body"
     yield from _misplaced(row, leaf, times)
     try:
-        document = json.loads(row.body)
+        document = json.loads(row.body.decode())
         is_canonical = isinstance(document, dict) and canonical(document) == row.body
     except (ValueError, RecursionError):
         is_canonical = False
@@ -165,16 +166,12 @@ def _off(
         where = error.errors()[0]["loc"][0]
         yield f"has a body that no entry of this version has, at {where}"
         return
-    columns = {
-        "at": stamp(row.at),
-        "action": row.action,
-        "run": row.run_id,
-        "policy": row.policy,
-        "actor": row.actor,
-    }
-    for name, value in columns.items():
-        if getattr(body, name) != value:
-            yield f"has another {name} in its column than in its body"
+    said = (body.at, body.action, body.run, body.policy, body.actor)
+    columns = (stamp(row.at), row.action, row.run_id, row.policy, row.actor)
+    if said != columns:
+        for name, value, column in zip(_REPEATED, said, columns, strict=True):
+            if value != column:
+                yield f"has another {name} in its column than in its body"
     if writers is not None and abs(body.sequence) < 2**63:
         writers[body.writer].append(body.sequence)
     if ledger is not None:
