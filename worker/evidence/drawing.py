@@ -8,7 +8,7 @@ from reportlab.graphics import renderSVG
 from reportlab.graphics.shapes import Drawing, Line, Rect, String
 from reportlab.lib import colors
 
-WIDTH, HEIGHT = 480, 170
+WIDTH, HEIGHT = 496, 210
 _LEFT, _BOTTOM, _TOP, _RIGHT = 54, 26, 34, 6
 _MOST_BARS = 62
 _COLOURS = {
@@ -20,6 +20,7 @@ _COLOURS = {
     "failed": colors.HexColor("#b2182b"),
     "refused": colors.HexColor("#d6a419"),
 }
+_GRID = colors.HexColor("#dddddd")
 _OTHER = colors.HexColor("#777777")
 Bars = Sequence[tuple[str, Counter[str]]]
 
@@ -44,7 +45,7 @@ def stacked(title: str, bars: Bars) -> Drawing:
     names = [name for name in [*_COLOURS, *_others(bars)] if any(bar[name] for _, bar in bars)]
     most = max((bar.total() for _, bar in bars), default=0)
     drawing = Drawing(WIDTH, HEIGHT)
-    drawing.add(String(0, HEIGHT - 10, title, fontSize=10, fontName="Helvetica-Bold"))
+    drawing.add(String(0, HEIGHT - 11, title, fontSize=11, fontName="Helvetica-Bold"))
     _legend(drawing, names)
     _axes(drawing, bars, most)
     width = (WIDTH - _LEFT - _RIGHT) / max(1, len(bars))
@@ -83,12 +84,17 @@ def _height(value: int, most: int) -> float:
 
 def _axes(drawing: Drawing, bars: Bars, most: int) -> None:
     drawing.add(Line(_LEFT, _BOTTOM, WIDTH - _RIGHT, _BOTTOM, strokeColor=_OTHER))
-    for value in {0, most}:
+    for value in sorted({0, most // 2, most}):
         height = _BOTTOM + _height(value, most)
-        drawing.add(String(_LEFT - 4, height - 3, f"{value:,}", fontSize=8, textAnchor="end"))
-    if bars:
-        drawing.add(String(_LEFT, 10, bars[0][0], fontSize=8))
-        drawing.add(String(WIDTH - _RIGHT, 10, bars[-1][0], fontSize=8, textAnchor="end"))
+        drawing.add(String(_LEFT - 4, height - 3, f"{value:,}", fontSize=9, textAnchor="end"))
+        if value:
+            line = Line(_LEFT, height, WIDTH - _RIGHT, height, strokeColor=_GRID, strokeWidth=0.5)
+            drawing.add(line)
+    width = (WIDTH - _LEFT - _RIGHT) / max(1, len(bars))
+    for place in sorted({0, len(bars) // 2, len(bars) - 1}) if bars else ():
+        middle = _LEFT + (place + 0.5) * width
+        anchor = "middle" if 0 < place < len(bars) - 1 else "start" if place == 0 else "end"
+        drawing.add(String(middle, 10, bars[place][0], fontSize=9, textAnchor=anchor))
 
 
 def _legend(drawing: Drawing, names: Sequence[str]) -> None:
@@ -96,5 +102,5 @@ def _legend(drawing: Drawing, names: Sequence[str]) -> None:
     for name in names:
         colour = _COLOURS.get(name, _OTHER)
         drawing.add(Rect(left, HEIGHT - 27, 8, 8, fillColor=colour, strokeColor=None))
-        drawing.add(String(left + 11, HEIGHT - 26, name, fontSize=8))
-        left += 24 + 5 * len(name)
+        drawing.add(String(left + 11, HEIGHT - 26, name, fontSize=9))
+        left += 26 + 5.5 * len(name)
