@@ -42,6 +42,8 @@ _SECRET_TEXT = (
     (EMAIL, "[redacted]"),
 )
 _LAST_FRAMES = 50
+_DRIVERS = ("pymongo", "sqlalchemy", "alembic", "httpx", "websockets")
+"""Below WARNING these log values or whole addresses, or noise."""
 
 
 def configure(settings: Settings) -> None:
@@ -66,7 +68,7 @@ def configure(settings: Settings) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    for driver in ("pymongo", "sqlalchemy", "alembic"):  # below WARNING they log values, or noise
+    for driver in _DRIVERS:
         logging.getLogger(driver).setLevel(logging.WARNING)
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread

@@ -199,6 +199,13 @@ def test_drivers_do_not_log_their_statements(lines: Lines) -> None:
     assert lines() == []
 
 
+def test_what_is_asked_over_http_is_not_logged_with_its_query(lines: Lines) -> None:
+    configure(Settings(log="json"))
+    logging.getLogger("httpx").info("HTTP Request: GET https://shop.example/health?key=%s", VALUE)
+    logging.getLogger("websockets.client").info(VALUE)
+    assert lines() == []
+
+
 def test_a_failing_apscheduler_job_is_logged_without_its_values(lines: Lines) -> None:
     failed = threading.Event()
     scheduler = BackgroundScheduler(timezone=UTC)
