@@ -110,6 +110,15 @@ class Documents(Protocol):
         `order` is a field to sort by, upwards, or downwards with a minus before it.
         """
 
+    def tally(
+        self, collection: str, field: str, begin: datetime, end: datetime
+    ) -> tuple[int, int, int]:
+        """Of the documents with a date in this field from `begin` to `end`: how many there are,
+        and the sum of their milliseconds since `begin`, and of the squares of these.
+
+        Out of an index on the field alone, without a look at any document.
+        """
+
     def unique(self, collection: str) -> Sequence[Sequence[str]]:
         """The fields of each of its unique indexes; of a collection that is not there, none."""
 

@@ -143,6 +143,11 @@ class TaskOptions(PolicyOptions):
         """Those that it only looks at."""
         return ()
 
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Those of MongoDB that it makes for itself, and keeps its own records in."""
+        return ()
+
 
 class SelectOptions(RecordOptions):
     """A record job that is told its selector outright."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import ClassVar, cast
 
 from jobs.base import Item, Outcomes
-from jobs.login_lockout import acting, crowds, following
+from jobs.login_lockout import acting, crowds, following, marks
 from jobs.login_lockout.decided import item_of
 from jobs.login_lockout.knowledge import Known, known
 from jobs.login_lockout.looking import (
@@ -44,18 +44,26 @@ class LoginLockout:
 
     def plan(self, ctx: TaskContext, policy: Policy) -> Iterator[Item]:
         options = cast(LockoutOptions, policy.options)
-        begin = ctx.as_of - 2 * window_of(options)
+        begin = marks.whole(ctx.as_of - 2 * window_of(options))
         end = ctx.as_of + options.skew.delta
-        logged = following.follow(ctx, policy.name, options, begin, end)
+        following.read_on(ctx, policy.name, options, begin)
+        if marks.stands(ctx, policy, options, end):
+            return
         with ctx.state.transaction() as session:
+            before = marks.knowledge(session, policy.name)
             stands = known(session, ctx.vault, policy.name, ctx.as_of, memory_of(options))
+        logged = following.kept(ctx, policy.name, options, begin, end)
         looked = look(ctx.documents, options, begin, end, logged)
         following.note(ctx, policy.name, looked.set_aside)
         decisions = _decide(ctx, policy, options, stands, looked)
+        is_idle = True
         for decision in _within_the_hour(options, stands, looked, decisions):
             item = item_of(ctx.vault, decision, looked.accounts)
             if item.key not in stands.names:
+                is_idle = False
                 yield item
+        if is_idle:
+            marks.keep(ctx, policy, begin, before, looked.tallies)
 
     def perform(self, ctx: PerformContext, policy: Policy, items: Sequence[Item]) -> Outcomes:
         outcomes = Outcomes()

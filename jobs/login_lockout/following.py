@@ -62,9 +62,21 @@ def follow(
     ctx: TaskContext, policy: str, options: LockoutOptions, begin: datetime, end: datetime
 ) -> list[list[Event]]:
     """By source, the logged events from `begin` to `end`, with those since the last look."""
-    sources = sources_of(options)
-    for source in sources:
+    read_on(ctx, policy, options, begin)
+    return kept(ctx, policy, options, begin, end)
+
+
+def read_on(ctx: TaskContext, policy: str, options: LockoutOptions, begin: datetime) -> None:
+    """Keep what the logs tell since the last look."""
+    for source in sources_of(options):
         _read_on(ctx, policy, options, source, begin)
+
+
+def kept(
+    ctx: TaskContext, policy: str, options: LockoutOptions, begin: datetime, end: datetime
+) -> list[list[Event]]:
+    """By source, the events from `begin` to `end` that were read so far."""
+    sources = sources_of(options)
     with ctx.state.transaction() as session:
         return [_kept(session, ctx.vault, policy, source, begin, end) for source in sources]
 

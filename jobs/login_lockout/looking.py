@@ -9,6 +9,7 @@ from jobs.login_lockout import collection
 from jobs.login_lockout.accounts import Account, find_accounts
 from jobs.login_lockout.addresses import Network, is_inside, is_private, network_of
 from jobs.login_lockout.events import Event, in_order, user_key
+from jobs.login_lockout.marks import Tally, tally
 from jobs.login_lockout.options import CollectionSource, LockoutOptions
 from jobs.login_lockout.windows import MayBlock, Rules
 from jobs.task import Documents
@@ -23,6 +24,8 @@ class Looked:
     """By the key of a user."""
     set_aside: Mapping[str, int]
     """Events that say nothing certain, by why."""
+    tallies: Sequence[Tally]
+    """Of each collection, what was read of it."""
 
 
 def look(
@@ -37,18 +40,19 @@ def look(
     for source in options.sources:
         if isinstance(source, CollectionSource):
             set_aside["future"] += collection.from_the_future(documents, source, end)
-    read = [
-        list(collection.read(documents, source, begin, end, set_aside))
-        for source in options.sources
-        if isinstance(source, CollectionSource)
-    ]
+    read, tallies = [], []
+    for source in options.sources:
+        if isinstance(source, CollectionSource):
+            met: list[datetime] = []
+            read.append(list(collection.read(documents, source, begin, end, set_aside, met)))
+            tallies.append(tally(begin, met))
     sources = [*read, *logged]
     names = {event.user for source in sources for event in source if event.user is not None}
     accounts = find_accounts(documents, options.accounts, names)
     known = {name: str(account.key) for name, account in accounts.items()}
     events = in_order([[_as_account(event, known) for event in source] for source in sources])
     by_key = {str(account.key): account for account in accounts.values()}
-    return Looked(events, by_key, set_aside)
+    return Looked(events, by_key, set_aside, tallies)
 
 
 def _as_account(event: Event, known: Mapping[str, str]) -> Event:

@@ -89,6 +89,21 @@ class LockoutFile(Table):
     version: Mapped[int] = mapped_column(default=0)
 
 
+class LockoutMark(Table):
+    """What the last look saw that found nothing to do: while it is so, nothing is to be done."""
+
+    __tablename__ = "lockout_marks"
+
+    policy: Mapped[str] = mapped_column(String(64), primary_key=True)
+    policy_version: Mapped[str] = mapped_column(String(64))
+    begin: Mapped[datetime]
+    """Events from then on are in the tallies."""
+    at: Mapped[datetime]
+    knowledge: Mapped[list[Any]]
+    tallies: Mapped[list[Any]]
+    """Of each collection, in the policy's order."""
+
+
 class LockoutEvent(Table):
     """A login that a log file told of, for as long as a window looks back."""
 

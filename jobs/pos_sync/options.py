@@ -41,3 +41,7 @@ class PosOptions(TaskOptions):
     def written(self) -> tuple[str, ...]:
         ours = ("products", "stores")
         return (*ours, "salesData") if "mongo" in self.stores_in else ours
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        return ("tend_pos_passes", "tend_pos_records", "tend_pos_quarantine")

@@ -214,6 +214,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("policy", "source", name=op.f("pk_lockout_files")),
     )
     op.create_table(
+        "lockout_marks",
+        sa.Column("policy", sa.String(length=64), nullable=False),
+        sa.Column("policy_version", sa.String(length=64), nullable=False),
+        sa.Column("begin", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("knowledge", sa.JSON(), nullable=False),
+        sa.Column("tallies", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("policy", name=op.f("pk_lockout_marks")),
+    )
+    op.create_table(
         "lockout_pardons",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=8), nullable=False),
@@ -638,6 +648,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_lockout_pardons_until")
 
     op.drop_table("lockout_pardons")
+    op.drop_table("lockout_marks")
     op.drop_table("lockout_files")
     with op.batch_alter_table("lockout_events", schema=None) as batch_op:
         batch_op.drop_index("ix_lockout_events_at")

@@ -18,6 +18,8 @@ class Footprint:
     changed: tuple[str, ...]
     quarantines: tuple[str, ...]
     """Where records are moved to; they are made with the first that is."""
+    made: tuple[str, ...]
+    """Where tasks keep records of their own."""
     read: tuple[str, ...]
     """Where policies only look for something, such as an orphan's parent."""
 
@@ -38,6 +40,7 @@ def footprint(policies: Iterable[Policy], kind: str) -> Footprint:
             ]
         ),
         quarantines=_once(each.collection + SUFFIX for each in options if each.quarantines),
+        made=_once(name for each in tasks if kind == "mongo" for name in each.made),
         read=_once(
             [
                 *(each.parent for each in parents if each is not None),

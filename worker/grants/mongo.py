@@ -37,7 +37,7 @@ def to_work(policies: Iterable[Policy]) -> Actions:
         needed[name] |= LOOK
     for name in found.changed:
         needed[name] |= CHANGE
-    for name in found.quarantines:
+    for name in (*found.quarantines, *found.made):
         needed[name] |= CHANGE | {"createCollection", "createIndex"}
     needed[MIRROR] |= {"find", "insert", "update"}
     return needed

@@ -1,6 +1,7 @@
 """What a task job gets of MongoDB: documents to read, and writes that ask their condition."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pymongo
@@ -39,6 +40,24 @@ class MongoDocuments:
                 max_time_ms=SECONDS * 1000,
             )
             yield from found
+
+    def tally(
+        self, collection: str, field: str, begin: datetime, end: datetime
+    ) -> tuple[int, int, int]:
+        after = {"$subtract": [f"${field}", begin]}
+        summed = {
+            "_id": None,
+            "count": {"$sum": 1},
+            "sum": {"$sum": after},
+            "squares": {"$sum": {"$multiply": [after, after]}},
+        }
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {field: {"$gte": begin, "$lte": end}}},
+            {"$group": summed},
+        ]
+        with translated(f"MongoDB collection {collection}"):
+            found = list(self._database[collection].aggregate(pipeline, maxTimeMS=SECONDS * 1000))
+        return (found[0]["count"], found[0]["sum"], found[0]["squares"]) if found else (0, 0, 0)
 
     def unique(self, collection: str) -> Sequence[Sequence[str]]:
         with translated(f"MongoDB collection {collection}"), pymongo.timeout(SECONDS):
