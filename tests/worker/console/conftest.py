@@ -61,7 +61,7 @@ def control(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def installation(control: Database) -> Installation:
     """What the console has open: the control database, and nothing to tend."""
-    return Installation(Settings(env="test"), control, Readiness(control, seconds=0.5))
+    return Installation(Settings(env="test"), control, Readiness(control, seconds=30))
 
 
 @pytest.fixture
