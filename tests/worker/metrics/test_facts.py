@@ -28,7 +28,6 @@ from worker.states import State
 from worker.tables import Backlog, Chunk, ProbeState, ProbeTrouble
 
 __all__ = ["pass_time"]
-pytestmark = pytest.mark.sqlite_control
 
 SETTINGS = Settings(env="test", revision="abc")
 NOWHERE = Settings(env="test", redis_url=SecretStr("redis://127.0.0.1:9/0"))
