@@ -6,9 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import audit, lockout, orphans, pace, pos, probes, retention, takeover, upkeep
+from benchmarks import (
+    audit,
+    console,
+    lockout,
+    orphans,
+    pace,
+    pos,
+    probes,
+    retention,
+    takeover,
+    upkeep,
+)
 
-NAMES = ("retention", "pace", "orphans", "faults", "lockout", "pos", "audit", "probes")
+NAMES = ("retention", "pace", "orphans", "faults", "lockout", "pos", "audit", "probes", "console")
 Measure = Callable[[Path], None]
 
 
@@ -20,6 +31,7 @@ def main() -> None:
     parser.add_argument("--sales", type=int, default=5_000_000, help="beside so many users")
     parser.add_argument("--stores", type=int, default=1_000, help="of which a fifth fails")
     parser.add_argument("--entries", type=int, default=1_000_000, help="to verify")
+    parser.add_argument("--runs", type=int, default=100_000, help="beside them for the console")
     parser.add_argument("--rounds", type=int, default=5)
     wanted = parser.parse_args()
     measures = _measures(wanted)
@@ -45,6 +57,7 @@ def _measures(wanted: argparse.Namespace) -> Mapping[str, Sequence[Measure]]:
         "lockout": [partial(lockout.measure, rounds=rounds)],
         "audit": [partial(audit.measure, count=wanted.entries, rounds=rounds)],
         "probes": [partial(probes.measure, rounds=rounds)],
+        "console": [partial(console.measure, runs=wanted.runs, entries=wanted.entries)],
         "pos": [partial(pos.measure, stores=wanted.stores, rounds=rounds)],
     }
 

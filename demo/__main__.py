@@ -22,7 +22,8 @@ from rich.table import Table
 from sqlalchemy import select
 
 import policies
-from demo import dataset, kiosk
+from demo import console as web
+from demo import dataset, kiosk, screenshots
 from demo.check import Check, check
 from demo.progress import Steps
 from demo.servers import mongod, valkey
@@ -65,12 +66,12 @@ class Stage:
 
 
 def main() -> int:
-    rows = _rows()
+    wanted = _wanted()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 116)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with tempfile.TemporaryDirectory(prefix="tend-demo-") as folder:
-            return _demonstrate(console, Path(folder), rows)
+            return _demonstrate(console, Path(folder), wanted)
     except KeyboardInterrupt:
         console.print("\nStopped; every process it started is gone.")
         return 130
@@ -79,36 +80,54 @@ def main() -> int:
         return 1
 
 
-def _rows() -> int | None:
+@dataclass(frozen=True)
+class Wanted:
+    """What the demonstration was started with."""
+
+    rows: int | None
+    """All of them if it is None."""
+    screenshots: Path | None
+
+
+def _wanted() -> Wanted:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--rows", default="200000", help="a number, or all")
-    text = parser.parse_args().rows
-    if text == "all":
-        return None
-    if not text.isdigit() or int(text) == 0:
-        parser.error(f"ROWS is a number of rows or all, not '{text}'")
-    return int(text)
+    parser.add_argument("--screenshots", type=Path, help="a folder for pictures of the console")
+    given = parser.parse_args()
+    if given.rows != "all" and (not given.rows.isdigit() or int(given.rows) == 0):
+        parser.error(f"ROWS is a number of rows or all, not '{given.rows}'")
+    return Wanted(None if given.rows == "all" else int(given.rows), given.screenshots)
 
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _demonstrate(console: Console, folder: Path, rows: int | None) -> int:
+def _demonstrate(console: Console, folder: Path, wanted: Wanted) -> int:
     with ExitStack() as stack:
         stage = stack.enter_context(_stage(console, folder))
-        _load(stage, rows)
+        _load(stage, wanted.rows)
         names = sorted(path.stem for path in OVERLAY.glob("*.yaml"))
         before = _contents(stage, "sessions")
         for name in names:
             command(stage.environment, "enable", name, "--reason", "the demonstration")
         stack.enter_context(_processes(stage))
+        opened = stack.enter_context(web.console(stage.environment, folder))
+        console.print(f"The console is at {opened.address}; this lets you in, once:")
+        console.print(opened.login(), soft_wrap=True)
         console.print("The scheduler fires the policies; two worker processes do the work.\n")
         runs = _follow(stage, names)
         checks = {run.policy: _check(stage, run) for run in runs}
         _print_table(stage, runs, checks)
         _judge(runs, checks)
         _take_back(stage, next(run for run in runs if run.policy == TAKEN_BACK), before)
+        if wanted.screenshots is not None:
+            logins = (opened.login(), opened.login())
+            screenshots.take(opened.address, logins, f"r-{runs[-1].id}", wanted.screenshots)
+        if sys.stdout.isatty():
+            console.print("The console goes on until Ctrl-C; this lets you in once more:")
+            console.print(opened.login(), soft_wrap=True)
+            signal.pause()
     return 0
 
 

@@ -21,11 +21,12 @@ class CommandFailed(TendError):
     code = "demo_command"
 
 
-def command(environment: Mapping[str, str], *arguments: str) -> Any:
-    """Run one `tend` command and return its JSON."""
+def command(environment: Mapping[str, str], *arguments: str, typed: str = "") -> Any:
+    """Run one `tend` command, with this on its standard input, and return its JSON."""
     done = subprocess.run(
         [sys.executable, "-m", "worker.cli", *arguments, "--json"],
         env={**os.environ, **environment},
+        input=typed,
         capture_output=True,
         text=True,
         check=False,

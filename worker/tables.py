@@ -167,7 +167,13 @@ class Entry(Table):
     """An audit entry; `body` is the canonical text that `leaf_hash` is taken of."""
 
     __tablename__ = "entries"
-    __table_args__ = (Index("ix_entries_run_id", "run_id", "id"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("ix_entries_run_id", "run_id", "id"),
+        Index("ix_entries_policy", "policy", "id"),
+        Index("ix_entries_actor", "actor", "id"),
+        Index("ix_entries_action", "action", "id"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]

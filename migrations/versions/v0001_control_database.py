@@ -107,6 +107,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("entries", schema=None) as batch_op:
+        batch_op.create_index("ix_entries_action", ["action", "id"], unique=False)
+        batch_op.create_index("ix_entries_actor", ["actor", "id"], unique=False)
+        batch_op.create_index("ix_entries_policy", ["policy", "id"], unique=False)
         batch_op.create_index("ix_entries_run_id", ["run_id", "id"], unique=False)
 
     op.create_table(
@@ -676,6 +679,9 @@ def downgrade() -> None:
     op.drop_table("entry_positions")
     with op.batch_alter_table("entries", schema=None) as batch_op:
         batch_op.drop_index("ix_entries_run_id")
+        batch_op.drop_index("ix_entries_policy")
+        batch_op.drop_index("ix_entries_actor")
+        batch_op.drop_index("ix_entries_action")
 
     op.drop_table("entries")
     with op.batch_alter_table("console_sessions", schema=None) as batch_op:

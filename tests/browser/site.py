@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -94,6 +95,8 @@ def site(folder: Path, mongo_url: str, redis_url: str, *, workers: int = 1) -> I
         "TEND_REDIS_URL": redis_url,
         "TEND_MONGO_URL": mongo_url,
         "TEND_ARCHIVE_URL": f"file://{folder}/archive",
+        "TEND_AUDIT_KEYS": b64encode(os.urandom(32)).decode(),
+        "TEND_ANCHOR_URL": f"file://{folder}/anchors",
         "TEND_KEYS": Fernet.generate_key().decode(),
         "TEND_POLICY_DIR": f"{SHIPPED}{os.pathsep}{overlay}",
         "TEND_ENV": "staging",

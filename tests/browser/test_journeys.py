@@ -1,6 +1,10 @@
 """What people do at the console, from the first page to the last, before real processes."""
 
 import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,6 +102,35 @@ def test_a_viewer_looks_at_everything_and_is_offered_no_change(
     vera.goto("/repair")
     expect(vera.get_by_role("alert")).to_contain_text("vera is a viewer")
     assert the_site.shop.salesData.count_documents({"quantity": {"$lt": 0}}) > 0
+
+
+def test_a_reviewer_filters_verifies_and_downloads_a_bundle(log_in: LogIn, tmp_path: Path) -> None:
+    page = log_in("vera")
+    page.get_by_role("link", name="Audit", exact=True).click()
+    page.get_by_label("What").fill("logged_in")
+    page.get_by_role("button", name="Filter").click()
+    rows = page.get_by_role("region", name="Entries").locator("tbody tr")
+    expect(rows.first).to_contain_text("logged in")
+    assert all("logged in" in text for text in rows.all_inner_texts())
+
+    page.get_by_role("button", name="Verify now").click()
+    expect(page.get_by_text("nothing is off")).to_be_visible()
+
+    with page.expect_download() as told:
+        page.get_by_role("button", name="Download the bundle").click()
+    file = tmp_path / "bundle.zip"
+    told.value.save_as(file)
+    with zipfile.ZipFile(file) as bundle:
+        bundle.extractall(tmp_path / "unpacked")
+    (script,) = (tmp_path / "unpacked").rglob("verify.py")
+    checked = subprocess.run(
+        [sys.executable, "-I", str(script)],
+        cwd=script.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

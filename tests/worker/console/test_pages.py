@@ -81,7 +81,7 @@ def paths(method: str) -> list[str]:
     routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     found = [route.path for route in routes if method in (route.methods or ())]
     others = ("/api", "/health", "/login", "/logout", "/metrics")
-    known = {"{run}": "r-1", "{policy}": "sales-retention"}
+    known = {"{run}": "r-1", "{policy}": "sales-retention", "{entry}": "1"}
     return [
         re.sub(r"\{\w+\}", lambda part: known.get(part[0], part[0]), path)
         for path in found
@@ -192,7 +192,7 @@ def test_a_viewer_is_refused_every_change(enter: Enter, control: Database) -> No
     made(control)
     browser = enter("viewer")
     before = entries(control)
-    for path in paths("POST"):
+    for path in set(paths("POST")) - {"/audit/verify", "/audit/bundle"}:
         answer = browser.send(path, reason="because")
         assert answer.status == 403, path
         assert "viewer-ann is a viewer" in text_of(answer), path

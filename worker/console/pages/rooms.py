@@ -1,9 +1,14 @@
 """Which pages there are; a new one is added here."""
 
 from worker.console.pages import (
+    alerts,
+    audit,
+    brake,
     changing,
+    holds,
     login,
     overview,
+    policies,
     records,
     repair,
     run,
@@ -12,5 +17,9 @@ from worker.console.pages import (
 )
 
 ROUTERS = tuple(
-    page.router for page in (login, overview, runs, run, changing, undo, records, repair)
+    page.router
+    for page in (
+        *(login, overview, runs, run, changing, undo, records, repair),
+        *(policies, brake, holds, alerts, audit),
+    )
 )

@@ -26,6 +26,11 @@ PAGES = (
     ("/", "Overview", "status"),
     ("/runs", "Runs", "runs"),
     ("/repair", "New repair", "plan"),
+    ("/policies", "Policies", "policies"),
+    ("/alerts", "Alerts", "alerts"),
+    ("/brake", "Brake", "brake show"),
+    ("/holds", "Holds", "hold list"),
+    ("/audit", "Audit", "audit list"),
 )
 """Where the navigation leads, and the command whose role a page takes."""
 
