@@ -33,14 +33,14 @@ PEOPLE = {
     "bert": Role.APPROVER,
     "root": Role.ADMIN,
 }
-SALES, SLOW, NEGATIVE = 30, 160, 20
+SALES, SLOW, NEGATIVE = 30, 200, 20
 AMPLE = (
     "guards: {max_records: 100_000, max_percent: 100}\n"
     "schedule: {cron: '0 0 1 1 *', timezone: UTC}\n"  # no fire gets between two steps of a journey
 )
 OVERLAY = {
-    # A batch of ten each second: slow enough to be paused in the middle on any machine.
-    "session-cleanup": AMPLE + "batch: {records: 10, pause: 1s}\nchunk: 40\nwriters: 1\n",
+    # A batch of ten each two seconds: slow enough to be paused in the middle on any machine.
+    "session-cleanup": AMPLE + "batch: {records: 10, pause: 2s}\nchunk: 40\nwriters: 1\n",
     "sales-retention": AMPLE + "approval: required\n",
     "negative-sales-values": AMPLE,
 }
