@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.worker.cli.conftest import Tend
 from tests.worker.console.api.conftest import Api
 
 
@@ -9,6 +10,13 @@ from tests.worker.console.api.conftest import Api
 def sqlite_url(postgres_url: str) -> str:
     """The control database of the API, under the name by which `tend` is given one."""
     return postgres_url
+
+
+@pytest.fixture
+def bare(unmigrated: Tend) -> Tend:
+    """Migrated in its own place: what is copied elsewhere is a file of SQLite."""
+    assert unmigrated("migrate").code == 0
+    return unmigrated
 
 
 def test_numbers_that_no_row_can_have_are_not_found(api: Api) -> None:
