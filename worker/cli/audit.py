@@ -6,15 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from worker import runs
 from worker.audit import anchors, reanchoring, search
 from worker.audit.findings import Report
 from worker.audit.search import Search
 from worker.audit.signing import Signer
 from worker.cli import context, evidence, options, output
+from worker.cli.filters import filtered
 from worker.documents import audit as documents
 from worker.tables import Entry
-from worker.times import TIME, moment_of
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 evidence.add_to(app)
@@ -24,15 +23,9 @@ _DIGEST = 64
 
 
 @app.command("list")
+@filtered
 def list_entries(
-    run: Annotated[str | None, typer.Option("--run", help="Only of this run.")] = None,
-    policy: Annotated[str | None, typer.Option("--policy", help="Only of this policy.")] = None,
-    actor: Annotated[str | None, typer.Option("--actor", help="Only by this actor.")] = None,
-    action: Annotated[str | None, typer.Option("--action", help="Only of this action.")] = None,
-    target: options.AuditTarget = None,
-    outcome: options.AuditOutcome = None,
-    since: Annotated[str | None, typer.Option("--since", help=f"From then on. {TIME}")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Before then.")] = None,
+    wanted: Search,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = SHOWN,
     before: Annotated[
         int | None, typer.Option("--before", metavar="ENTRY", help="Only older entries.")
@@ -40,18 +33,7 @@ def list_entries(
     as_json: options.Json = False,
 ) -> None:
     """List audit entries, the newest last."""
-    wanted = Search(
-        run=None if run is None else runs.parse_id(run),
-        policy=policy,
-        actor=actor,
-        action=action,
-        target=target,
-        outcome=outcome,
-        since=None if since is None else moment_of("--since", since),
-        until=None if until is None else moment_of("--until", until),
-        before=before,
-        limit=limit,
-    )
+    wanted = wanted.model_copy(update={"limit": limit, "before": before})
     settings = context.load_settings()
     with context.control(settings) as database:
         policies = partial(context.load_policies, settings)

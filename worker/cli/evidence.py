@@ -8,10 +8,11 @@ import typer
 
 from policies.entries import load_entry_retention
 from policies.subjects import load_subjects
-from worker import holding, runs
+from worker import holding
 from worker.audit.search import Search
 from worker.audit.signing import Signer
 from worker.cli import context, options, output
+from worker.cli.filters import filtered
 from worker.cli.output import moment
 from worker.documents import audit as documents
 from worker.evidence import export as exports
@@ -34,30 +35,14 @@ def add_to(app: typer.Typer) -> None:
     app.command()(prune)
 
 
+@filtered
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
+    wanted: Search,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
-    run: Annotated[str | None, typer.Option("--run", help="Only of this run.")] = None,
-    policy: Annotated[str | None, typer.Option("--policy", help="Only of this policy.")] = None,
-    actor: Annotated[str | None, typer.Option("--actor", help="Only by this actor.")] = None,
-    action: Annotated[str | None, typer.Option("--action", help="Only of this action.")] = None,
-    target: options.AuditTarget = None,
-    outcome: options.AuditOutcome = None,
-    since: Annotated[str | None, typer.Option("--since", help=f"From then on. {TIME}")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Before then.")] = None,
     as_json: options.Json = False,
 ) -> None:
     """Write entries to a file, one JSON document a line, and a statement of what it is."""
-    wanted = Search(
-        run=None if run is None else runs.parse_id(run),
-        policy=policy,
-        actor=actor,
-        action=action,
-        target=target,
-        outcome=outcome,
-        since=None if since is None else moment_of("--since", since),
-        until=None if until is None else moment_of("--until", until),
-    )
     settings = context.load_settings()
     with context.control(settings) as database:
         statement = documents.exported(settings, database, wanted, file, as_csv=as_csv)

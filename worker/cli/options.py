@@ -4,8 +4,6 @@ from typing import Annotated
 
 import typer
 
-from worker.states import State
-
 PolicyName = Annotated[str, typer.Argument(metavar="POLICY", help="A policy's name.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, such as r-1042.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
@@ -21,11 +19,4 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so ma
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")]
 Inline = Annotated[
     bool, typer.Option("--inline", help="Do the work in this process, without worker and Redis.")
-]
-AuditTarget = Annotated[
-    str | None,
-    typer.Option("--target", help="Only of runs that write there, such as mongo/salesData."),
-]
-AuditOutcome = Annotated[
-    State | None, typer.Option("--outcome", help="Only of runs that were ever in this state.")
 ]
