@@ -31,7 +31,7 @@ def test_a_run_that_does_not_exist_is_bad_usage(tend: Tend) -> None:
 
 def test_a_run_at_work_is_followed_to_its_end(tend: Tend) -> None:
     tend.policy("sales-retention", AMPLE + "batch: {records: 1, pause: 1s}\n")
-    tend.old_sales(9)
+    tend.old_sales(15)
     tend.json("plan", "sales-retention")
     with at_work(tend, "apply", "r-1", "--reason", "x", "--inline"):
         watched = subprocess.run(
@@ -43,7 +43,7 @@ def test_a_run_at_work_is_followed_to_its_end(tend: Tend) -> None:
         )
     assert watched.returncode == 0
     assert "r-1 applying" in watched.stderr
-    assert " of 9" in watched.stderr
+    assert " of 15" in watched.stderr
     assert "/s, about " in watched.stderr
     assert "r-1 of sales-retention: succeeded" in watched.stdout
 

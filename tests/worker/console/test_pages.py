@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import SecretStr
 from sqlalchemy import select
 
+from tests.faults.processes import eventually
 from tests.worker.console.conftest import serving
 from tests.worker.console.people import Browser, text_of
 from tests.worker.scenario import purge
@@ -19,13 +20,15 @@ from tests.worker.test_users import ADMIN, PASSWORD
 from worker import runs, tokens, users
 from worker.console.app import ROUTERS
 from worker.console.installation import Installation
+from worker.console.pages import overview
+from worker.console.pages.outlook import Lookout
 from worker.console.readiness import Readiness
-from worker.database import Database
+from worker.database import Database, now
 from worker.identity import Actor, Role
 from worker.runs import Request
 from worker.settings import Settings
 from worker.states import State
-from worker.tables import Entry, Run
+from worker.tables import Entry, Process, Run
 
 pytestmark = pytest.mark.sqlite_control
 
@@ -328,6 +331,22 @@ def test_the_first_page_says_what_is_amiss(enter: Enter, control: Database) -> N
     assert "No scheduler is running" in page
     assert "1 run failed or refused in the last day." in page
     assert "the target is gone" in page
+
+
+def test_nothing_is_called_right_before_it_was_looked_at(
+    enter: Enter, control: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "_lookout", Lookout())
+    with control.transaction() as session:
+        moment = now(session)
+        for kind in ("scheduler", "worker"):
+            told = {"host": "h", "pid": 1, "started_at": moment, "seen_at": moment}
+            session.add(Process(id=kind, kind=kind, **told))
+    browser = enter("viewer")
+    first = text_of(browser.get("/"))
+    assert "Targets are being looked at" in first
+    assert "targets answer" not in first
+    eventually(lambda: "Everything is all right" in text_of(browser.get("/overview/now")))
 
 
 def entries(control: Database) -> list[Any]:
