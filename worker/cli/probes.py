@@ -7,13 +7,9 @@ import typer
 from policies.probes import Probe
 from worker.cli import context, options, output
 from worker.cli.output import facts, heading, length, moment
+from worker.documents import probes as documents
 from worker.engine import system_clock
-from worker.errors import UnknownProbe
-from worker.probes import glance, looking
-from worker.probes.context import Site
-from worker.registry import probes_in
 from worker.settings import Settings
-from worker.targets.kinds import opened_to_look
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
 
@@ -30,15 +26,15 @@ def probes(ctx: typer.Context, as_json: options.Json = False) -> None:
     if ctx.invoked_subcommand is not None:
         return
     settings = context.load_settings()
-    known = probes_in(settings.policy_directories)
-    with context.control(settings) as database, database.transaction() as session:
-        found = glance.glance(session, known)
+    with context.control(settings) as database:
+        document = documents.listed(settings, database)
     if as_json:
-        output.print_json({"probes": found})
+        output.print_json(document)
         return
     out = output.console()
+    found = document["probes"]
     ill = sum(one["state"] == "ill" for one in found)
-    heading(out, settings.env, f"{len(known)} probes, {ill} ill")
+    heading(out, settings.env, f"{len({one['probe'] for one in found})} probes, {ill} ill")
     names = ("probe", "kind", "state", "severity", "looked", "what")
     output.table(out, names, (_row(one) for one in found))
 
@@ -47,9 +43,8 @@ def probes(ctx: typer.Context, as_json: options.Json = False) -> None:
 def show(probe: Name, as_json: options.Json = False) -> None:
     """Show one probe: its troubles with what to do, and a plot of what the last looks read."""
     settings = context.load_settings()
-    known = probes_in(settings.policy_directories)
-    with context.control(settings) as database, database.transaction() as session:
-        found = glance.details(session, known, probe)
+    with context.control(settings) as database:
+        found = documents.shown(settings, database, probe)
     if as_json:
         output.print_json(found)
     else:
@@ -60,32 +55,24 @@ def show(probe: Name, as_json: options.Json = False) -> None:
 def run(probe: Name, as_json: options.Json = False) -> None:
     """Look once, now and from here; counts of looks in a row and alerts stay as they are."""
     settings = context.load_settings()
-    wanted = _named(settings, probe)
-    with context.control(settings) as database, opened_to_look(settings) as targets:
-        looked = looking.look(Site.to_look(settings, database, targets), wanted)
-    readings = [one._asdict() for one in looked.look.readings]
+    wanted = documents.named(settings, probe)
+    with context.control(settings) as database:
+        looked = documents.looked(settings, database, probe)
     if as_json:
-        remarks = list(looked.look.remarks)
-        output.print_json(
-            {"probe": probe, "off": looked.off, "remarks": remarks, "readings": readings}
-        )
+        output.print_json(looked)
         return
     out = output.console()
+    readings = looked["readings"]
     ill = sum(one["ill"] is True for one in readings)
-    heading(out, settings.env, f"{probe}: {looked.off or f'{len(readings)} readings, {ill} ill'}")
-    for remark in looked.look.remarks:
+    heading(
+        out, settings.env, f"{probe}: {looked['off'] or f'{len(readings)} readings, {ill} ill'}"
+    )
+    for remark in looked["remarks"]:
         out.print(output.printable(f"skipped: {remark}"))
     worst = sorted(readings, key=lambda one: (one["ill"] is not True, one["ill"] is None))
     names = ("subject", "check", "is", "value", "seen")
     output.table(out, names, (_reading(wanted, one) for one in worst[:MOST]))
     _more(len(worst))
-
-
-def _named(settings: Settings, name: str) -> Probe:
-    found = probes_in(settings.policy_directories).get(name)
-    if found is None:
-        raise UnknownProbe(f"There is no probe '{name}'; `tend probes` lists them.")
-    return found
 
 
 def _row(one: Document) -> tuple[str, ...]:
@@ -129,7 +116,8 @@ def _show(settings: Settings, found: Document) -> None:
 
 
 def _facts(trouble: Document) -> tuple[tuple[str, str], ...]:
-    stands = "raised" if trouble["raised"] else "not raised yet"
+    raised = f"raised as {trouble['alert']}" if trouble["alert"] else "raised"
+    stands = raised if trouble["raised"] else "not raised yet"
     return (
         (trouble["severity"], f"{trouble['subject']}, {trouble['check']}: {trouble['says']}"),
         ("since", f"{moment(trouble['since'])}, {stands}"),

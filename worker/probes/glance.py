@@ -9,13 +9,17 @@ from sqlalchemy.orm import Session
 
 from policies.probes import Probe
 from worker import database
+from worker.alerts.alerts import alert_id
 from worker.audit.entries import stamp
 from worker.errors import UnknownProbe
-from worker.probes import history
+from worker.probes import history, telling
 from worker.probes.history import Line, Point
-from worker.tables import ProbeState, ProbeTrouble
+from worker.probes.telling import Cause
+from worker.tables import Alert, ProbeState, ProbeTrouble
 
 Document = dict[str, Any]
+Alerts = Mapping[str, Alert]
+"""Those that stand, by their cause."""
 STATES = ("ill", "silent", "suspect", "well", "new", "off")
 """The worst first: `silent` is one that nobody looks at, `suspect` one that is not ill yet."""
 MISSED = timedelta(seconds=60)
@@ -32,8 +36,10 @@ def glance(session: Session, probes: Mapping[str, Probe]) -> list[Document]:
     looked: dict[str, list[ProbeState]] = {}
     for state in session.scalars(select(ProbeState).order_by(ProbeState.place)):
         looked.setdefault(state.name, []).append(state)
+    standing = select(Alert).where(Alert.event == "probe", Alert.cleared_at.is_(None))
+    alerts = {one.cause: one for one in session.scalars(standing)}
     found = [
-        _summary(probe, state, troubles.get((probe.name, state.place), ()), moment)
+        _summary(probe, state, troubles.get((probe.name, state.place), ()), alerts, moment)
         for probe in probes.values()
         for state in looked.get(probe.name, ())
     ]
@@ -64,7 +70,11 @@ def details(session: Session, probes: Mapping[str, Probe], name: str) -> Documen
 
 
 def _summary(
-    probe: Probe, state: ProbeState, troubles: Sequence[ProbeTrouble], moment: datetime
+    probe: Probe,
+    state: ProbeState,
+    troubles: Sequence[ProbeTrouble],
+    alerts: Alerts,
+    moment: datetime,
 ) -> Document:
     return {
         "probe": probe.name,
@@ -76,7 +86,7 @@ def _summary(
         "took_ms": state.took_ms,
         "off": state.off,
         "remarks": state.remarks,
-        "troubles": [_trouble(probe, each) for each in _ordered(probe, troubles)],
+        "troubles": [_trouble(probe, each, alerts) for each in _ordered(probe, troubles)],
     }
 
 
@@ -113,8 +123,9 @@ def _ordered(probe: Probe, troubles: Iterable[ProbeTrouble]) -> Sequence[ProbeTr
     )
 
 
-def _trouble(probe: Probe, trouble: ProbeTrouble) -> Document:
+def _trouble(probe: Probe, trouble: ProbeTrouble, alerts: Alerts) -> Document:
     check = probe.check(trouble.check)
+    alert = alerts.get(telling.named(probe.name, Cause(trouble.check, trouble.cause)))
     return {
         "subject": trouble.subject,
         "check": trouble.check,
@@ -124,6 +135,8 @@ def _trouble(probe: Probe, trouble: ProbeTrouble) -> Document:
         "says": trouble.says,
         "means": check.means,
         "todo": check.todo,
+        "alert": alert_id(alert) if alert and trouble.raised else None,
+        "acknowledged_by": alert.acknowledged_by if alert and trouble.raised else None,
     }
 
 

@@ -3,10 +3,10 @@
 from fastapi import APIRouter
 
 from worker.console.answers import DOCUMENTED
-from worker.console.api import audit, brake, families, holds, policies, runs
+from worker.console.api import audit, brake, families, holds, policies, probes, runs
 
 ROOMS = (
-    *(room.router for room in (runs, policies, brake, holds, audit)),
+    *(room.router for room in (runs, policies, brake, holds, audit, probes)),
     *families.routers(),
 )
 router = APIRouter(prefix="/api/v1", responses=DOCUMENTED)

@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from math import ceil
+from typing import NamedTuple
 
 WIDTH, HEIGHT = 720, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 10, 24
+_WELL, _ILL = 2, 5
+"""The colours of the two, green and red."""
+_DOT = 6
 SERIES = 6
 """As many colours as there are; what is smaller is summed up as the last one."""
 
@@ -36,6 +41,14 @@ class Label:
 
     x: float
     text: str
+
+
+class Reading(NamedTuple):
+    """What one look of a probe read of a subject."""
+
+    at: datetime
+    value: float | None
+    is_ill: bool
 
 
 @dataclass(frozen=True)
@@ -124,13 +137,64 @@ def growth(title: str, points: Sequence[tuple[float, int]], top: int) -> Plot:
     )
 
 
-def _marks(top: int) -> list[Mark]:
+def readings(title: str, points: Sequence[Reading], unit: str) -> Plot:
+    """A line of what was read when, red where it was ill; without values, a bar for each."""
+    first, last = points[0].at, points[-1].at
+    spread = max((last - first).total_seconds(), 1.0)
+    step = (WIDTH - _LEFT - _RIGHT - _DOT) / spread
+    x = [_LEFT + (one.at - first).total_seconds() * step for one in points]
+    known = [one.value for one in points if one.value is not None]
+    top = _round_up_any(max(known, default=0.0))
+    floor = HEIGHT - _BOTTOM
+    placed = [
+        (each + _DOT / 2, _y(one.value, top))
+        for each, one in zip(x, points, strict=True)
+        if one.value is not None
+    ]
+    line = " ".join(f"{at:.1f},{y:.1f}" for at, y in placed)
+    return Plot(
+        title,
+        _marks(top) if known else (),
+        [Label(_LEFT, f"{first:%H:%M} UTC"), Label(WIDTH - _RIGHT, f"{last:%H:%M} UTC")],
+        [],
+        ["read at, UTC", unit or "value", "is"],
+        [(f"{one.at:%Y-%m-%d %H:%M:%S}", _figure(one.value), _is(one)) for one in points],
+        [
+            _dot(each, one, top, bool(known))
+            for each, one in zip(x, points, strict=True)
+            if one.is_ill or not known
+        ],
+        line=line,
+        area=f"{placed[0][0]:.1f},{floor} {line} {placed[-1][0]:.1f},{floor}" if placed else "",
+    )
+
+
+def _dot(x: float, one: Reading, top: float, has_values: bool) -> Box:
+    """Where there is no line, what is well is half as high as what is ill."""
+    says = f"{one.at:%H:%M:%S} UTC: {_is(one)}"
+    if not has_values:
+        height = _tall() if one.is_ill else _tall() / 2
+        y = HEIGHT - _BOTTOM - height
+        return Box(_r(x), _r(y), _DOT, _r(height), _ILL if one.is_ill else _WELL, says)
+    y = _y(one.value or 0.0, top)
+    return Box(_r(x), _r(y - _DOT / 2), _DOT, _DOT, _ILL, f"{says}, {_figure(one.value)}")
+
+
+def _is(one: Reading) -> str:
+    return "ill" if one.is_ill else "well"
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:,.10g}"
+
+
+def _marks(top: float) -> list[Mark]:
     return [
-        Mark(_r(_y(top * part // 4, top)), _short(top * part // 4)) for part in range(5) if top > 0
+        Mark(_r(_y(top * part / 4, top)), _short(top * part / 4)) for part in range(5) if top > 0
     ]
 
 
-def _y(value: float, top: int) -> float:
+def _y(value: float, top: float) -> float:
     return _TOP + _tall() * (1 - value / top) if top else HEIGHT - _BOTTOM
 
 
@@ -146,6 +210,14 @@ def _round_up(value: int) -> int:
     while scale * 10 < value:
         scale *= 10
     return next(scale * times for times in (1, 2, 3, 5, 10) if scale * times >= value)
+
+
+def _round_up_any(value: float) -> float:
+    """The same for what is no count; small values keep their places behind the point."""
+    scale = 1
+    while 0 < value * scale < 4:
+        scale *= 10
+    return _round_up(ceil(value * scale)) / scale
 
 
 def _short(value: float) -> str:

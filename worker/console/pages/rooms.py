@@ -9,6 +9,7 @@ from worker.console.pages import (
     login,
     overview,
     policies,
+    probes,
     records,
     repair,
     run,
@@ -20,6 +21,6 @@ ROUTERS = tuple(
     page.router
     for page in (
         *(login, overview, runs, run, changing, undo, records, repair),
-        *(policies, brake, holds, alerts, audit),
+        *(policies, brake, holds, alerts, audit, probes),
     )
 )

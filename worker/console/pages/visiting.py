@@ -28,6 +28,7 @@ PAGES = (
     ("/repair", "New repair", "plan"),
     ("/policies", "Policies", "policies"),
     ("/alerts", "Alerts", "alerts"),
+    ("/probes", "Probes", "probes"),
     ("/brake", "Brake", "brake show"),
     ("/holds", "Holds", "hold list"),
     ("/audit", "Audit", "audit list"),

@@ -27,7 +27,7 @@ BY_HAND_ALONE = {
 """Commands of what the API is about that are none of its operations, and why."""
 OF_RUNS = ("runs", "show", "plan", "apply", "run", "pause", "resume", "cancel", "undo", "records")
 OF_A_RUN_THAT_WAITS = ("approve", "reject", "override", "records --reveal", "enable", "disable")
-ABOUT = ("policies", "brake", "hold", "audit", "lockout", "pos")
+ABOUT = ("policies", "brake", "hold", "audit", "lockout", "pos", "probes")
 
 
 def test_every_command_that_the_api_is_about_is_an_operation_or_known_to_be_none() -> None:

@@ -20,7 +20,13 @@ from tests.worker.console.conftest import ask
 
 EXAMPLES = 6
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
-KNOWN = {"run": "r-1", "policy": "sales-retention", "case": "LEGAL-1", "entry": 1}
+KNOWN = {
+    "run": "r-1",
+    "policy": "sales-retention",
+    "case": "LEGAL-1",
+    "entry": 1,
+    "probe": "mongodb",
+}
 FAULTS = {
     GenerationMode.POSITIVE: (401, 403, 500),
     GenerationMode.NEGATIVE: (500,),  # it also leaves the token out
