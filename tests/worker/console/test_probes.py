@@ -59,8 +59,12 @@ def test_a_probe_says_which_alert_stands_what_it_means_and_what_to_do(
 ) -> None:
     looked(installation, "mongodb", connections(91, ill=True))
     check = documents.named(installation.settings, "mongodb").check("connections")
-    page = text_of(enter("viewer").get("/probes/mongodb"))
+    browser = enter("viewer")
+    answer = browser.get("/probes/mongodb")
+    page = text_of(answer)
     assert "P1 mongodb, connections: 91 % in use" in page
+    assert b'href="/alerts/a-1"' in answer.body
+    assert "mongodb, connections" in text_of(browser.get("/alerts/a-1"))
     for said in ("alert a-1", check.means, check.todo):
         assert said in page
 
