@@ -145,7 +145,7 @@ def test_a_bundle_is_a_zip_that_checks_itself(enter: Enter, control: Database) -
     with zipfile.ZipFile(io.BytesIO(answer.body)) as files:
         assert {"verify.py", "README.txt"} <= set(files.namelist())
     wrong = browser.send("/audit/bundle", since="2999-01-01", until="2999-01-02")
-    assert (wrong.status, "From must be before To" in text_of(wrong)) == (422, True)
+    assert (wrong.status, "--from must be before --to" in text_of(wrong)) == (422, True)
 
 
 def test_an_entry_has_its_proof_once_it_is_signed(enter: Enter, control: Database) -> None:

@@ -1,6 +1,7 @@
 """The audit log: found by whatever is known, one entry with its proof, verified, carried away."""
 
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -16,10 +17,11 @@ from sqlalchemy.orm import Session
 from worker import runs
 from worker.audit import anchors, keeping, search, tree, verify
 from worker.audit.search import Search
-from worker.audit.signing import Signer
+from worker.console.installation import Installation
 from worker.console.pages.visiting import Posted, Visiting
-from worker.errors import UnknownRecord, UsageError
-from worker.evidence import bundle as bundles
+from worker.documents import audit as documents
+from worker.errors import NotSigned, UnknownRecord, UsageError
+from worker.evidence.bundle import Wanted
 from worker.keys import Keyring
 from worker.tables import Checkpoint, Entry, Position
 from worker.times import moment_of
@@ -28,6 +30,8 @@ router = APIRouter(include_in_schema=False)
 
 LISTED = 50
 _PART = 64 * 1024
+SIGNED_SECONDS = 30
+"""How long a person waits at most for the signature that their evidence needs."""
 FIELDS = ("run", "policy", "actor", "action", "target", "outcome", "since", "until")
 
 
@@ -86,18 +90,29 @@ def verify_now(posted: Posted) -> HTMLResponse:
 def bundle(posted: Posted) -> StreamingResponse:
     """The evidence of a period, as `tend audit bundle` writes it."""
     posted.visit.must("audit bundle")
-    here = posted.visit.here
-    since = moment_of("From", posted.form.get("since", ""))
-    until = min(moment_of("To", posted.form.get("until", "")), datetime.now(UTC))
-    if since >= until:
-        raise UsageError("From must be before To, and in the past.")
-    keeping.keep_once(here.settings, here.database)
-    wanted = bundles.Wanted(here.settings.env, since, until, posted.form.get("policy") or None)
+    here, form = posted.visit.here, posted.form
+    since, until = (moment_of(name, form.get(name, "")) for name in ("since", "until"))
+    policy = form.get("policy") or None
+    wanted = documents.period(here.settings, since, until, policy, None, None)
     folder = tempfile.TemporaryDirectory(prefix="tend-bundle-")
-    path = Path(folder.name) / f"tend-evidence-{since:%Y-%m-%d}-{until:%Y-%m-%d}.zip"
-    bundles.write(here.database, Signer.from_settings(here.settings), wanted, path)
+    path = Path(folder.name) / f"tend-evidence-{since:%Y-%m-%d}-{wanted.until:%Y-%m-%d}.zip"
+    _write(here, wanted, path)
     headers = {"Content-Disposition": f'attachment; filename="{path.name}"'}
     return StreamingResponse(_read(path, folder), media_type="application/zip", headers=headers)
+
+
+def _write(here: Installation, wanted: Wanted, path: Path) -> None:
+    """A period that ends now is signed within seconds: nobody should have to ask again."""
+    deadline = time.monotonic() + SIGNED_SECONDS
+    while True:
+        try:
+            documents.bundled(here.settings, here.database, wanted, path)
+        except NotSigned:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _newest(session: Session) -> Checkpoint | None:
