@@ -15,11 +15,13 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 from sqlalchemy import insert, update
 
+import policies
 from benchmarks.rounds import told
 from demo.console import WebConsole, console
 from worker import migrate
 from worker.audit.entries import canonical, leaf_hash
 from worker.database import Database
+from worker.registry import Policies
 from worker.states import State
 from worker.tables import Chunk, Entry, Run
 
@@ -87,11 +89,18 @@ def _history(database: Database, runs: int, entries: int) -> int:
             numbers = range(first, min(first + _AT_ONCE, entries + 1))
             session.execute(insert(Entry), [_entry(number, runs, now) for number in numbers])
         session.execute(
-            update(Run).where(Run.id == runs).values(state=State.APPLYING, applying_at=now)
+            update(Run)
+            .where(Run.id == runs)
+            .values(state=State.APPLYING, applying_at=now, policy_text=_policy_text())
         )
         at_work = update(Chunk).where(Chunk.run_id == runs)
         session.execute(at_work.values(state="claimed", cursor=0, changed=0, finished_at=None))
     return runs
+
+
+def _policy_text() -> str:
+    """What a run at work was frozen with, for its page reads it."""
+    return Policies.load([Path(policies.__path__[0])]).get(POLICIES[0]).policy.text
 
 
 def _run(number: int, at: datetime, random: Random) -> Mapping[str, object]:
