@@ -29,8 +29,9 @@ LogIn = Callable[..., Page]
 expect.set_options(timeout=PATIENCE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """While it lives an event loop runs in this thread: nothing else may begin one of its own."""
     found = shutil.which("chromium")
     if found is None:
         missing = "There is no chromium; `apt-get install chromium` brings it."
@@ -43,7 +44,7 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def the_site(
     browser: Browser,  # noqa: ARG001 - without one, nothing needs to be started
     mongo_server: Mongo,
