@@ -29,6 +29,18 @@ def actions(tend: Tend) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+def fill(tend: Tend, records: int) -> None:
+    """The server makes them by itself: over the wire they would take a minute."""
+    tend.shop.seeds.insert_one({"date": ago(5)})
+    pipeline: list[dict[str, Any]] = [
+        {"$project": {"date": 1, "n": {"$range": [0, records]}}},
+        {"$unwind": "$n"},
+        {"$project": {"_id": "$n", "date": 1, "userId": {"$toString": {"$rand": {}}}}},
+        {"$out": "salesData"},
+    ]
+    tend.shop.seeds.aggregate(pipeline)
+
+
 def test_what_a_policy_needs_is_listed_with_its_size(tend: Tend) -> None:
     tend.old_sales(50)
     found = row(tend, "mongo/salesData.createdAt")
@@ -155,9 +167,7 @@ def test_on_a_terminal_its_name_is_asked_for(tend: Tend) -> None:
 def test_ctrl_c_ends_the_command_and_says_that_the_build_goes_on(
     tend: Tend, mongo_url: str
 ) -> None:
-    tend.shop.salesData.insert_many(
-        [{"userId": f"user-{n * 7919 % 200_000}", "date": ago(n % 999)} for n in range(200_000)]
-    )
+    fill(tend, 600_000)  # so that the build outlasts what is done meanwhile
     command = tend.command("indexes", "create", WANTED, "--reason", "x", "--yes")
     with (
         MongoIndexes(mongo_url) as database,
