@@ -4,7 +4,7 @@ Doing it again finds the row, the account or the entry as they should be, and ch
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import select, update
@@ -15,7 +15,7 @@ from jobs.base import Item, Outcomes
 from jobs.login_lockout.accounts import keys_of
 from jobs.login_lockout.decided import evidence_of
 from jobs.login_lockout.options import REASON, LockoutOptions
-from jobs.login_lockout.records import alarm_cause, seal_name, subject_digest
+from jobs.login_lockout.records import alarm_cause, milliseconds, seal_name, subject_digest
 from jobs.login_lockout.release import LOCK_DATES, STEP_UP, UNLOCKED
 from jobs.login_lockout.tables import LockoutDecision
 from jobs.login_lockout.wording import sentence
@@ -234,9 +234,3 @@ def _alarm(ctx: PerformContext, name: str, kind: str) -> None:
         )
         alert = Alert("protection_failed", alarm_cause(name), text)
         ctx.state.raise_alert(session, alert)
-
-
-def milliseconds(moment: datetime) -> datetime:
-    """As MongoDB keeps it, and gives it back."""
-    at = moment.astimezone(UTC)
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)

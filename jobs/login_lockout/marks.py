@@ -5,13 +5,14 @@ position but a tally of all events of the window, which each event that arrives 
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from jobs.login_lockout.options import CollectionSource, LockoutOptions
+from jobs.login_lockout.records import milliseconds
 from jobs.login_lockout.tables import (
     LockoutDecision,
     LockoutFile,
@@ -30,18 +31,12 @@ Tally = list[int]
 
 def tally(begin: datetime, moments: Iterable[datetime]) -> Tally:
     """That of these events, which is what the target counts of the same ones."""
-    start = whole(begin)
+    start = milliseconds(begin)
     found = [0, 0, 0]
     for at in moments:
         after = (at - start) // _MILLISECOND
         found = [found[0] + 1, found[1] + after, found[2] + after * after]
     return found
-
-
-def whole(begin: datetime) -> datetime:
-    """As MongoDB keeps it, to the millisecond."""
-    at = begin.astimezone(UTC)
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def knowledge(session: Session, policy: str) -> list[Any]:
@@ -86,7 +81,7 @@ def keep(
     mark = LockoutMark(
         policy=policy.name,
         policy_version=policy.version,
-        begin=whole(begin),
+        begin=milliseconds(begin),
         at=ctx.as_of,
         knowledge=list(known),
         tallies=list(tallies),

@@ -4,26 +4,22 @@ import io
 import re
 import zipfile
 from base64 import b64encode
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from tests.worker.console.conftest import serving
-from tests.worker.console.people import Browser, text_of
-from tests.worker.console.test_pages import Enter, made
-from tests.worker.test_users import ADMIN, PASSWORD
-from worker import users
+from tests.worker.console.people import text_of
+from tests.worker.console.test_pages import Enter, enter, made
 from worker.console.installation import Installation
 from worker.console.readiness import Readiness
 from worker.database import Database
-from worker.identity import Role
 from worker.settings import Settings
 from worker.switches import state_of
 from worker.tables import Switch
 
+__all__ = ["enter"]
 pytestmark = pytest.mark.sqlite_control
 
 
@@ -37,20 +33,6 @@ def installation(control: Database, database_url: str, tmp_path: Path) -> Instal
         anchor_url=SecretStr(f"file://{tmp_path}/anchors"),
     )
     return Installation(settings, control, Readiness(control, seconds=0.5))
-
-
-@pytest.fixture
-def enter(installation: Installation) -> Iterator[Enter]:
-    with serving(installation) as port:
-
-        def log_in(role: str) -> Browser:
-            name = f"{role}-ann"
-            users.create(installation.database, name, Role(role), PASSWORD, ADMIN)
-            browser = Browser(port)
-            assert browser.log_in(name, PASSWORD).status == 303
-            return browser
-
-        yield log_in
 
 
 def test_a_policy_shows_where_each_value_comes_from_and_when_it_fires(enter: Enter) -> None:
