@@ -1,8 +1,9 @@
-"""What the command line and the API lend to a job family that brings commands of its own.
+"""What the command line, the API and the console lend to a job family that brings its own.
 
-A family has `commands.py` with `app(host)`, which returns its commands, and `routes.py` with
-`router(door)`, which offers them over HTTP; who may give them stands in the one table of roles,
-and every change they make has its entry.
+A family has `commands.py` with `app(host)`, which returns its commands, `routes.py` with
+`router(door)`, which offers them over HTTP, and `pages.py` with `router(room)`, which offers them
+to a browser; who may give them stands in the one table of roles, and every change they make has its
+entry.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -78,3 +79,36 @@ class Door(Protocol):
 
     def asked(self, command: str) -> Any:
         """A FastAPI dependency: an `Asked`, for somebody with the role that this command takes."""
+
+
+class Visit(Asked, Protocol):
+    """The host of one page: somebody in a browser."""
+
+    @property
+    def form(self) -> Mapping[str, str]:
+        """What they filled in; nothing where they only look."""
+
+    def page(self, template: str, **context: Any) -> Any:
+        """The answer: a template out of the family's own `templates`, in the console's frame.
+
+        `name.html#block` is a part of it, which is swapped in by itself.
+        """
+
+    def done(self, path: str) -> Any:
+        """The answer to a change: on to a page."""
+
+    def missing(self, sentence: str) -> Exception:
+        """The error to raise when there is no such thing; 404."""
+
+
+class Room(Protocol):
+    """The console, as a family has it. Each gives a FastAPI dependency, a `Visit`."""
+
+    def looked_at(self, command: str) -> Any:
+        """For a page of whoever has the role that this command takes."""
+
+    def looked_on(self, command: str) -> Any:
+        """For what a page asks for by itself, which keeps no session alive."""
+
+    def sent(self, command: str) -> Any:
+        """For a form of the console's own."""

@@ -1,8 +1,9 @@
 """Job families by their place: what a package in `jobs` may bring beside its job.
 
 `tables.py` is its state in the control database, `commands.py` its commands, `routes.py` the same
-over HTTP, and `signals.py` what it measures there. A command must be listed without its drivers,
-so its name and line are read from the first line of the docstring: `tend lockout`: what it is for.
+over HTTP, `pages.py` the same in a browser, and `signals.py` what it measures there. A command must
+be listed without its drivers, so its name and line are read from the first line of the docstring:
+`tend lockout`: what it is for.
 """
 
 import ast
@@ -53,6 +54,17 @@ def routes() -> Iterator[str]:
     """The modules with which families answer over HTTP."""
     for module, _ in _files("routes"):
         yield module
+
+
+def pages() -> Iterator[tuple[str, Path]]:
+    """The modules with which families answer a browser, and the folder of each one's templates."""
+    for module, path in _files("pages"):
+        yield module, path.with_name("templates")
+
+
+def family_in(module: str) -> str:
+    """The family that a module of `jobs` belongs to."""
+    return module.split(".")[1]
 
 
 def _files(name: str) -> Iterator[tuple[str, Path]]:

@@ -66,6 +66,13 @@ def decisions(
     return [opened(vault, row) for row in session.scalars(query)]
 
 
+def over(session: Session, vault: Vault, most: int) -> Sequence[Kept]:
+    """The newest of those that do not stand any more, and alerts."""
+    query = select(LockoutDecision).where(LockoutDecision.lifted_at.is_not(None))
+    newest = query.order_by(LockoutDecision.id.desc()).limit(most)
+    return [opened(vault, row) for row in session.scalars(newest)]
+
+
 def opened(vault: Vault, row: LockoutDecision) -> Kept:
     return Kept(row, json.loads(vault.open(row.evidence, seal_name(row.name))))
 

@@ -30,6 +30,8 @@ class Look:
     row: PosStore
     breaker: str
     now: datetime
+    wait: timedelta | None = None
+    """Until the breaker lets somebody probe."""
 
     def as_json(self) -> dict[str, Any]:
         row = self.row
@@ -74,19 +76,23 @@ def look(tools: Tools, now: datetime) -> Sequence[Look]:
     with tools.state.transaction() as session:
         rows = session.scalars(select(PosStore).order_by(PosStore.key)).all()
         session.expunge_all()
-    found = [Look(row, _breaker(tools, row.key), now) for row in rows]
+    found = [look_at(tools, row, now) for row in rows]
     order = ("needs_person", "offline", "error", "degraded", "healthy")
     return sorted(found, key=lambda one: order.index(one.row.condition))
 
 
-def _breaker(tools: Tools, store: str) -> str:
+def look_at(tools: Tools, row: PosStore, now: datetime) -> Look:
+    """One store."""
     try:
-        verdict, _, wait = tools.breaker.look(store)
+        verdict, _, wait = tools.breaker.look(row.key)
     except SyncFailed:
-        return "unknown"
+        return Look(row, "unknown", now)
     if verdict == "go":
-        return "closed"
-    return f"{verdict} {_span(timedelta(milliseconds=wait))}" if wait else str(verdict)
+        return Look(row, "closed", now)
+    if not wait:
+        return Look(row, str(verdict), now)
+    left = timedelta(milliseconds=wait)
+    return Look(row, f"{verdict} {_span(left)}", now, left)
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from tests.worker.console.conftest import Answer, ask
+from tests.worker.test_users import ADMIN, PASSWORD
+from worker import users
+from worker.database import Database
+from worker.identity import Role
 
 HTML = {"Accept": "text/html"}
 
@@ -46,6 +50,15 @@ class Browser:
             name, _, value = cookie.partition(";")[0].partition("=")
             self.cookies[name] = value.strip('"')
         return answer
+
+
+def entered(database: Database, port: int, role: str) -> Browser:
+    """Somebody with a role who has logged in, called after it."""
+    name = f"{role}-ann"
+    users.create(database, name, Role(role), PASSWORD, ADMIN)
+    browser = Browser(port)
+    assert browser.log_in(name, PASSWORD).status == 303
+    return browser
 
 
 def text_of(answer: Answer) -> str:

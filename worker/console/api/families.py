@@ -70,4 +70,4 @@ class FamilyDoor:
 def routers() -> Iterator[APIRouter]:
     """Those that families bring."""
     for module in families.routes():
-        yield import_module(module).router(FamilyDoor(module.split(".")[1]))
+        yield import_module(module).router(FamilyDoor(families.family_in(module)))

@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PrefixLoader,
+    StrictUndefined,
+    pass_context,
+)
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from worker import families
 from worker.cli.output import length
 
 _CONSOLE = Path(__file__).parents[1]
@@ -42,7 +50,7 @@ def zone_of(name: str | None) -> ZoneInfo | None:
 @cache
 def _environment() -> Environment:
     made = Environment(
-        loader=FileSystemLoader(_CONSOLE / "templates"),
+        loader=ChoiceLoader([FileSystemLoader(_CONSOLE / "templates"), _of_families()]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -64,6 +72,12 @@ def _environment() -> Environment:
     )
     made.globals["asset"] = _asset
     return made
+
+
+def _of_families() -> PrefixLoader:
+    """The templates of a family, below its name."""
+    found = ((families.family_in(module), folder) for module, folder in families.pages())
+    return PrefixLoader({family: FileSystemLoader(folder) for family, folder in found})
 
 
 @cache

@@ -5,6 +5,7 @@ from worker.console.pages import (
     audit,
     brake,
     changing,
+    families,
     holds,
     login,
     overview,
@@ -17,10 +18,8 @@ from worker.console.pages import (
     undo,
 )
 
-ROUTERS = tuple(
-    page.router
-    for page in (
-        *(login, overview, runs, run, changing, undo, records, repair),
-        *(policies, brake, holds, alerts, audit, probes),
-    )
+_OWN = (
+    *(login, overview, runs, run, changing, undo, records, repair),
+    *(policies, brake, holds, alerts, audit, probes),
 )
+ROUTERS = (*(page.router for page in _OWN), *families.routers())

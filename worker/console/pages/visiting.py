@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib import import_module
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from worker import access, braking
+from worker import access, braking, families
 from worker.brake import EVERY_POLICY
 from worker.console import sessions
 from worker.console.asking import Here
@@ -22,6 +23,9 @@ from worker.operations import Person
 
 COOKIE = "tend"
 ZONE = "tend_zone"
+FAMILIES: tuple[tuple[str, str, str], ...] = tuple(
+    import_module(module).PAGE for module, _ in families.pages()
+)
 PAGES = (
     ("/", "Overview", "status"),
     ("/runs", "Runs", "runs"),
@@ -29,6 +33,7 @@ PAGES = (
     ("/policies", "Policies", "policies"),
     ("/alerts", "Alerts", "alerts"),
     ("/probes", "Probes", "probes"),
+    *FAMILIES,
     ("/brake", "Brake", "brake show"),
     ("/holds", "Holds", "hold list"),
     ("/audit", "Audit", "audit list"),

@@ -24,3 +24,12 @@ for (const name of ["htmx:afterSwap", "htmx:sseMessage"]) {
     }
   });
 }
+
+// Seconds that are left count down between two looks of the server.
+setInterval(() => {
+  for (const one of document.querySelectorAll("[data-left]")) {
+    const left = Math.max(0, one.dataset.left - 1);
+    one.dataset.left = left;
+    one.textContent = left < 60 ? `${left}s` : `${Math.floor(left / 60)}m ${left % 60}s`;
+  }
+}, 1000);
