@@ -1,6 +1,7 @@
 """Checkpoints: what the log held at a moment, as a note that its key signed (C2SP form)."""
 
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from worker.audit.entries import stamp
 from worker.audit.signing import Signer
+from worker.audit.streaming import streamed
 from worker.tables import Checkpoint
 
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -76,3 +78,10 @@ def latest(session: Session, *, at_least: int = 0) -> Checkpoint | None:
     """The newest checkpoint over at least so many entries; None if there is none yet."""
     newest = select(Checkpoint).where(Checkpoint.size >= at_least)
     return session.scalars(newest.order_by(Checkpoint.id.desc()).limit(1)).first()
+
+
+def since(session: Session, size: int) -> Iterator[Checkpoint]:
+    """The checkpoints over at least so many entries, in the order in which they were made."""
+    every = select(Checkpoint).where(Checkpoint.size >= size).order_by(Checkpoint.id)
+    for (row,) in streamed(session, every):
+        yield row

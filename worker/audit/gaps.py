@@ -8,7 +8,7 @@ from sqlalchemy import exists, func, select, text
 from sqlalchemy.orm import Session
 
 from worker.audit.findings import Finding, Lacking, finding
-from worker.tables import Entry, Unsequenced
+from worker.tables import Entry, Position, Unsequenced
 
 _SHOWN = 5
 _WHY = {
@@ -37,10 +37,14 @@ def unsequenced(session: Session) -> Iterator[Finding]:
         yield finding(Lacking(says), entry=entry_id)
 
 
-def notes(session: Session) -> Iterator[str]:
-    """A note and no finding, since nothing here proves what the ids were."""
-    before = func.lag(Entry.id, 1, 0).over(order_by=Entry.id)
-    pairs = select(Entry.id, before.label("before")).subquery()
+def notes(session: Session, start: int) -> Iterator[str]:
+    """Ids that are missing since the entry before position `start`.
+
+    A note and no finding, since nothing here proves what the ids were.
+    """
+    last = session.scalar(select(Position.entry_id).where(Position.position == start - 1)) or 0
+    before = func.lag(Entry.id, 1, last).over(order_by=Entry.id)
+    pairs = select(Entry.id, before.label("before")).where(Entry.id > last).subquery()
     missing = (
         select(pairs.c.before + 1, pairs.c.id - 1)
         .where(pairs.c.id > pairs.c.before + 1)

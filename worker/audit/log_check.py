@@ -3,9 +3,8 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
-from sqlalchemy import Row, exists, select
+from sqlalchemy import BigInteger, Row, exists, literal, select
 from sqlalchemy.orm import Session
 
 from worker.audit import checkpoints, gaps, tree
@@ -15,7 +14,6 @@ from worker.audit.entries import stamp
 from worker.audit.findings import Finding, Lacking, Report, finding
 from worker.audit.growing import GrowingTree
 from worker.audit.merkle import CompactRange
-from worker.audit.run_check import BACKDATED, Times
 from worker.audit.signing import Signer
 from worker.audit.streaming import streamed, streamed_columns
 from worker.errors import LogAltered
@@ -59,22 +57,6 @@ def look_outside(anchors: Anchors | None, signer: Signer | None, at_least: int =
     )
 
 
-def trusted_times(session: Session, signer: Signer | None) -> Times:
-    """Checkpoints whose signature holds, at most one for each ten minutes."""
-    sizes: list[int] = []
-    moments: list[datetime] = []
-    if signer is None:
-        return sizes, moments
-    for row in _stored(session, 0):
-        if moments and row.at < moments[-1] + BACKDATED:
-            continue
-        head = checkpoints.opened(row.note, signer)
-        if head is not None and (not sizes or head.size >= sizes[-1]):
-            sizes.append(head.size)
-            moments.append(head.at)
-    return sizes, moments
-
-
 def check(
     session: Session, report: Report, start: CompactRange, signer: Signer | None, outside: Outside
 ) -> Iterator[Finding]:
@@ -89,7 +71,7 @@ def check(
     yield from _against_outside(report, outside, generation, claims)
     yield from _anew(session, generation, pruned)
     before: Checkpoint | None = None
-    for row in _stored(session, start.size):
+    for row in checkpoints.since(session, start.size):
         report.checkpoints += 1
         head = _said(row, signer)
         if head is not None:
@@ -221,11 +203,6 @@ def _positions(session: Session, start: int) -> Iterator[Row[int, bytes]]:
 
 def _subtrees(session: Session, start: int) -> dict[tuple[int, int], bytes]:
     """What is stored of the part to be read: 4,000 of a million entries."""
-    every = session.execute(select(Subtree.level, Subtree.place, Subtree.hash))
-    return {(level, place): digest for level, place, digest in every if place >= start >> level}
-
-
-def _stored(session: Session, start: int) -> Iterator[Checkpoint]:
-    every = select(Checkpoint).where(Checkpoint.size >= start).order_by(Checkpoint.id)
-    for (row,) in streamed(session, every):
-        yield row
+    first = literal(start, BigInteger).bitwise_rshift(Subtree.level)
+    every = select(Subtree.level, Subtree.place, Subtree.hash).where(Subtree.place >= first)
+    return {(level, place): digest for level, place, digest in session.execute(every)}

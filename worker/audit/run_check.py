@@ -2,19 +2,18 @@
 
 import json
 from array import array
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Row, and_, exists, or_, select, true
+from sqlalchemy import ColumnElement, CompoundSelect, Row, and_, exists, select, true, union
 from sqlalchemy.orm import Session
 
 from worker.audit import gaps, merkle
 from worker.audit.body import Body
+from worker.audit.dating import BACKDATED, TrustedTimes
 from worker.audit.entries import canonical, stamp
 from worker.audit.findings import Finding, Lacking, Report, finding
 from worker.audit.ledger import COLUMNS, Ledger
@@ -22,18 +21,14 @@ from worker.audit.streaming import streamed, streamed_columns
 from worker.states import State
 from worker.tables import Chunk, Entry, Position, Run, Unsequenced
 
-BACKDATED = timedelta(minutes=10)
-"""So much older than a checkpoint before it an entry may be: its transaction was a slow one."""
 _COLUMNS = ("id", "at", "action", "run_id", "policy", "actor", "body", "leaf_hash")
 _REPEATED = ("at", "action", "run", "policy", "actor")
 """What columns repeat of the body."""
-Times = tuple[list[int], list[datetime]]
-"""Sizes of trusted checkpoints, rising, and when each was made."""
 Numbers = defaultdict[str, "array[int]"]
 """By writer, the numbers of its entries."""
 
 
-def check(session: Session, report: Report, start: int, times: Times) -> Iterator[Finding]:
+def check(session: Session, report: Report, start: int, times: TrustedTimes) -> Iterator[Finding]:
     """What is off with the entries from position `start` on, and with the runs they belong to.
 
     Memory grows with the chunks of one run, and a number for each entry.
@@ -86,9 +81,19 @@ def _entries(session: Session, start: int) -> Iterator[Any]:
     every = every.outerjoin(Position, Position.entry_id == Entry.id)
     every = every.outerjoin(Unsequenced, Unsequenced.entry_id == Entry.id)
     if start:
-        new = or_(Position.position >= start, Position.position.is_(None))
-        every = every.where(or_(new, _touched(Entry.run_id, start)))
+        every = every.where(Entry.id.in_(_to_read(start)))
     yield from streamed_columns(session, every.order_by(Entry.run_id, Entry.id))
+
+
+def _to_read(start: int) -> CompoundSelect[int]:
+    """The ids of what was not verified before, and of what else the runs in it have.
+
+    Each part is answered by an index: one condition over them all would read the whole log.
+    """
+    placed = select(Position.entry_id).where(Position.position >= start)
+    unplaced = select(Entry.id).where(~exists().where(Position.entry_id == Entry.id))
+    of_runs = select(Entry.id).where(Entry.run_id.in_(_runs_since(start)))
+    return union(placed, unplaced, of_runs)
 
 
 def _runs(session: Session, start: int) -> Iterator[Run]:
@@ -106,12 +111,14 @@ def _chunks(session: Session, start: int) -> Iterator[Row[Any]]:
 
 def _touched(run_id: Any, start: int) -> ColumnElement[bool]:
     """Whether a run has an entry that was not verified before."""
-    if not start:
-        return true()
+    return run_id.in_(_runs_since(start)) if start else true()
+
+
+def _runs_since(start: int) -> CompoundSelect[int]:
     placed = select(Entry.run_id).join(Position, Position.entry_id == Entry.id)
-    waiting = select(Entry.run_id).join(Unsequenced, Unsequenced.entry_id == Entry.id)
     placed = placed.where(Position.position >= start, Entry.run_id.is_not(None))
-    return or_(run_id.in_(placed), run_id.in_(waiting.where(Entry.run_id.is_not(None))))
+    waiting = select(Entry.run_id).join(Unsequenced, Unsequenced.entry_id == Entry.id)
+    return union(placed, waiting.where(Entry.run_id.is_not(None)))
 
 
 def _about(what: str, says: str) -> str:
@@ -145,7 +152,7 @@ def _numbers(writers: Numbers, *, is_whole: bool) -> Iterator[Finding]:
 
 
 def _off(
-    row: Row[Any], ledger: Ledger | None, writers: Numbers | None, times: Times
+    row: Row[Any], ledger: Ledger | None, writers: Numbers | None, times: TrustedTimes
 ) -> Iterator[str]:
     """What is off with one entry; with `writers`, its number is noted there."""
     leaf = merkle.leaf_hash(row.body)
@@ -178,14 +185,13 @@ def _off(
         yield from ledger.take(body)
 
 
-def _misplaced(row: Row[Any], leaf: bytes, times: Times) -> Iterator[str]:
+def _misplaced(row: Row[Any], leaf: bytes, times: TrustedTimes) -> Iterator[str]:
     if row.position is None:
         if row.entry_id is None:
             yield "has no position and waits for none: it was not written by Tend"
         return
     if row.leaf != leaf:
         yield f"is not the one that was given position {row.position}"
-    sizes, moments = times
-    before = bisect_right(sizes, row.position) - 1
-    if before >= 0 and row.at < moments[before] - BACKDATED:
-        yield (f"is dated {stamp(row.at)} and came after a checkpoint of {stamp(moments[before])}")
+    before = times.before(row.position)
+    if before is not None and row.at < before - BACKDATED:
+        yield f"is dated {stamp(row.at)} and came after a checkpoint of {stamp(before)}"

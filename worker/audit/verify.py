@@ -13,6 +13,7 @@ from worker import database as control_database
 from worker.audit import alarm, checkpoints, gaps, log_check, run_check, tree
 from worker.audit.anchors import Anchors
 from worker.audit.checkpoints import Head
+from worker.audit.dating import TrustedTimes
 from worker.audit.findings import Finding, Report, finding
 from worker.audit.log_check import Outside
 from worker.audit.merkle import CompactRange
@@ -59,7 +60,7 @@ def verify(
             report.verified_from = start.known.size
             report.add(start.doubts)
             report.add(_findings(session, report, start.known, signer, outside))
-            report.notes += gaps.notes(session)
+            report.notes += gaps.notes(session, start.known.size)
             head = None if report.faults else _head(session, report.positions)
     finally:
         snapshot.close()
@@ -88,8 +89,8 @@ def remember(database: Database, report: Report, keyring: Keyring | None = None)
 def _findings(
     session: Session, report: Report, start: CompactRange, signer: Signer | None, outside: Outside
 ) -> Iterator[Finding]:
-    known = log_check.trusted_times(session, signer)
-    yield from run_check.check(session, report, start.size, known)
+    times = TrustedTimes(session, signer, start.size)
+    yield from run_check.check(session, report, start.size, times)
     yield from manifest_check.check(session, start.size)
     yield from gaps.unsequenced(session)
     yield from log_check.check(session, report, start, signer, outside)

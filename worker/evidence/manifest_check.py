@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
 from worker.audit.findings import Finding, finding
 from worker.evidence.manifests import root_of, split
-from worker.tables import Entry, Manifest, Position
+from worker.tables import Entry, Manifest, Position, Unsequenced
 
 
 def check(session: Session, start: int) -> Iterator[Finding]:
@@ -17,14 +17,11 @@ def check(session: Session, start: int) -> Iterator[Finding]:
 
     Memory grows with one manifest.
     """
-    query = (
-        select(Entry.id, Entry.run_id, Entry.body)
-        .outerjoin(Position, Position.entry_id == Entry.id)
-        .where(Entry.action == "chunk_manifest")
-        .where(or_(Position.position.is_(None), Position.position >= start))
-        .order_by(Entry.id)
-    )
-    for entry_id, run_id, body in session.execute(query).all():
+    bearing = select(Entry.id, Entry.run_id, Entry.body).where(Entry.action == "chunk_manifest")
+    if start:
+        placed = select(Position.entry_id).where(Position.position >= start)
+        bearing = bearing.where(Entry.id.in_(union(placed, select(Unsequenced.entry_id))))
+    for entry_id, run_id, body in session.execute(bearing.order_by(Entry.id)).all():
         for says in _off(session, run_id, body):
             yield finding(f"Entry {entry_id} {says}.", entry=entry_id, run=run_id)
     borne = select(Entry.run_id).where(Entry.action == "chunk_manifest")

@@ -12,8 +12,8 @@ from sqlalchemy import update
 
 from policies.models import Batch, Guards, Policy
 from policies.subjects import Subjects
+from tests.worker.scenario import Clock, Scenario
 from worker import claims, identity, migrate, operations, runs
-from worker.advance import advance
 from worker.archive import ArchiveStore
 from worker.database import Database, now
 from worker.engine import Engine
@@ -84,16 +84,17 @@ def make_history(engine: Engine, records: Records[dict[str, Any]]) -> None:
     """Runs that succeeded (r-1), were undone after a lost worker (r-2), were cancelled midway
     (r-3), refused (r-4) and skipped (r-5), and one that a worker holds a claim on now (r-6)."""
     operations.enable(engine.database, POLICY, PERSON)
+    shop = Scenario(engine, records, Clock())
     expired_sessions(records, 25)
-    advance(engine, request(engine), seconds=60)
+    shop.work_off(request(engine))
     expired_sessions(records, 12)
-    _lose_a_worker_and_undo(engine, request(engine, apply=False))
-    cancelled = _claimed(engine, request(engine, apply=False))
+    _lose_a_worker_and_undo(shop, request(engine, apply=False))
+    cancelled = _claimed(shop, request(engine, apply=False))
     operations.cancel(engine, cancelled.run_id, PERSON)
-    advance(engine, request(engine, REFUSING), seconds=60)
+    shop.work_off(request(engine, REFUSING))
     with engine.database.transaction() as session:
         runs.create(session, wanted(POLICY, trigger="schedule"), skipped="the run before is busy")
-    _claimed(engine, request(engine, apply=False))
+    _claimed(shop, request(engine, apply=False))
 
 
 def wanted(policy: Policy, *, trigger: str = "manual", apply: bool = True) -> runs.Request:
@@ -113,20 +114,22 @@ def request(engine: Engine, policy: Policy = POLICY, *, apply: bool = True) -> i
         return runs.create(session, wanted(policy, apply=apply)).id
 
 
-def _claimed(engine: Engine, run_id: int) -> claims.Claim:
+def _claimed(shop: Scenario, run_id: int) -> claims.Claim:
     """Plan, begin to apply, and claim the first chunk."""
-    advance(engine, run_id, seconds=60)
-    operations.apply(engine.database, run_id, POLICY, PERSON, inline=True)
-    claim = claims.claim(engine.database, run_id, "test/2", engine.actor)
+    database = shop.engine.database
+    shop.work_off(run_id)
+    operations.apply(database, run_id, POLICY, PERSON, inline=True)
+    claim = claims.claim(database, run_id, "test/2", shop.engine.actor)
     assert claim is not None
     return claim
 
 
-def _lose_a_worker_and_undo(engine: Engine, run_id: int) -> None:
-    lost = _claimed(engine, run_id)
-    with engine.database.transaction() as session:
+def _lose_a_worker_and_undo(shop: Scenario, run_id: int) -> None:
+    database = shop.engine.database
+    lost = _claimed(shop, run_id)
+    with database.transaction() as session:
         past = now(session) - timedelta(seconds=1)
         session.execute(update(Chunk).where(Chunk.run_id == lost.run_id).values(lease_until=past))
-    advance(engine, run_id, seconds=60)
-    operations.undo(engine.database, run_id, PERSON, inline=True)
-    advance(engine, run_id, seconds=60)
+    shop.work_off(run_id)
+    operations.undo(database, run_id, PERSON, inline=True)
+    shop.work_off(run_id)
