@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from policies.errors import TendError
@@ -90,6 +91,34 @@ def _enabled(session: Session, switch: Switch, text: str) -> Former:
         detail["reason"],
         body["revision"],
     )
+
+
+def versions(session: Session, name: str, most: int) -> list[Document]:
+    """The texts of a policy's runs, the newest first, each with what it changed in the one before.
+
+    `changes` is None for the first one.
+    """
+    first = func.min(Run.id)
+    found = session.scalars(
+        select(first)
+        .where(Run.policy == name)
+        .group_by(Run.policy_version)
+        .order_by(first.desc())
+        .limit(most + 1)
+    ).all()
+    runs = {run.id: run for run in session.scalars(select(Run).where(Run.id.in_(found)))}
+    texts = [(runs[run], runs.get(before)) for run, before in zip_longest(found, found[1:])]
+    return [_version(run, before) for run, before in texts[:most]]
+
+
+def _version(run: Run, before: Run | None) -> Document:
+    return {
+        "version": run.policy_version,
+        "run": f"r-{run.id}",
+        "first_seen": run.created_at,
+        "actor": run.actor,
+        "changes": None if before is None else changes(before.policy_text, run.policy_text),
+    }
 
 
 def changes(before: str, after: str) -> list[Document]:

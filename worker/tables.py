@@ -30,6 +30,7 @@ class Run(Table):
     __table_args__ = (
         UniqueConstraint("policy", "scheduled_for"),
         Index("ix_runs_state", "state"),
+        Index("ix_runs_policy_version", "policy", "policy_version"),
         Index("ix_runs_created_at", "created_at"),
         {"sqlite_autoincrement": True},
     )

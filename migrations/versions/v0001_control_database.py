@@ -453,6 +453,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.create_index("ix_runs_created_at", ["created_at"], unique=False)
+        batch_op.create_index("ix_runs_policy_version", ["policy", "policy_version"], unique=False)
         batch_op.create_index("ix_runs_state", ["state"], unique=False)
 
     op.create_table(
@@ -614,6 +615,7 @@ def downgrade() -> None:
     op.drop_table("schedule_cursors")
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.drop_index("ix_runs_state")
+        batch_op.drop_index("ix_runs_policy_version")
         batch_op.drop_index("ix_runs_created_at")
 
     op.drop_table("runs")

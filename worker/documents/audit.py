@@ -1,5 +1,6 @@
 """The audit log as `tend audit` prints it with `--json`; and one entry with its proof."""
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -87,6 +88,19 @@ def exported(
     """Write the entries and their statement, which is returned."""
     keeping.keep_once(settings, database)
     return export.export(database, Signer.from_settings(settings), wanted, file, as_csv=as_csv)
+
+
+def packed(
+    settings: Settings, database: Database, wanted: Search, folder: Path, *, as_csv: bool
+) -> Path:
+    """The same as one zip in a folder."""
+    file = folder / ("audit.csv" if as_csv else "audit.jsonl")
+    exported(settings, database, wanted, file, as_csv=as_csv)
+    zipped = folder / "audit-export.zip"
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as files:
+        for each in (file, export.statement_of(file)):
+            files.write(each, each.name)
+    return zipped
 
 
 def bundled(settings: Settings, database: Database, wanted: Wanted, file: Path) -> Document:

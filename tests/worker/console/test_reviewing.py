@@ -1,6 +1,7 @@
 """Pages over HTTP: policies, the brake, holds, alerts, and the audit log with its evidence."""
 
 import io
+import json
 import re
 import zipfile
 from base64 import b64encode
@@ -128,6 +129,45 @@ def test_a_bundle_is_a_zip_that_checks_itself(enter: Enter, control: Database) -
         assert {"verify.py", "README.txt"} <= set(files.namelist())
     wrong = browser.send("/audit/bundle", since="2999-01-01", until="2999-01-02")
     assert (wrong.status, "--from must be before --to" in text_of(wrong)) == (422, True)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_what_the_filter_finds_is_exported_with_its_statement(
+    enter: Enter, control: Database, kind: str
+) -> None:
+    run = made(control)
+    made(control)
+    browser = enter("viewer")
+    page = browser.get(f"/audit?run=r-{run}").body.decode()
+    form = dict(re.findall(r'type="hidden" name="(run|policy)" value="([^"]*)"', page))
+    assert form == {"run": f"r-{run}"}
+    answer = browser.send("/audit/export", format=kind, **form)
+    assert answer.status == 200, text_of(answer)
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as files:
+        lines = files.read(f"audit.{kind}").decode().splitlines()
+        statement = json.loads(files.read(f"audit.{kind}.statement.json"))
+    assert (statement["count"], statement["filter"]["run"]) == (1, run)
+    assert statement["checkpoint"].startswith("tend")
+    assert len(lines) == (2 if kind == "csv" else 1)
+    assert f"r-{run}" in lines[-1]
+    wrong = browser.send("/audit/export", format=kind, since="soon")
+    assert (wrong.status, "since" in text_of(wrong)) == (422, True)
+
+
+def test_a_policy_shows_what_each_text_changed_in_the_one_before(
+    enter: Enter, control: Database
+) -> None:
+    for run, (version, limit) in enumerate([("a", 1), ("b", 2), ("b", 2), ("a", 1), ("c", 3)]):
+        text = json.dumps({"guards": {"max_records": limit}, "undo": "7d"})
+        made(control, policy_version=version * 64, policy_text=text, reason=f"run {run}")
+    html = enter("viewer").get("/policies/sales-retention").body.decode()
+    found = re.search(r'aria-label="Its texts so far">(.*?)</table>', html, re.DOTALL)
+    assert found is not None
+    rows = [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in found[1].split("<tr>")[2:]]
+    assert re.match(r"c{12} r-5 .* guards.max_records 2 3$", rows[0])
+    assert re.match(r"b{12} r-2 .* guards.max_records 1 2$", rows[1])
+    assert re.match(r"a{12} r-1 .* the oldest one that is listed$", rows[2])
+    assert len(rows) == 3
 
 
 def test_an_entry_has_its_proof_once_it_is_signed(enter: Enter, control: Database) -> None:

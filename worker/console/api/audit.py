@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +26,6 @@ from worker.console.api.bodies import (
 from worker.console.asking import Here, allowed
 from worker.database import LARGEST_ID
 from worker.documents import audit as documents
-from worker.evidence.export import statement_of
 from worker.identity import Actor
 from worker.times import moment_of
 
@@ -56,16 +54,10 @@ def audit_export(
     here: Here, wanted: Annotated[Export, Query()], _: Actor = allowed("audit export")
 ) -> FileResponse:
     """A zip with the entries that match, and the statement of what the file is."""
-    name = "audit.csv" if wanted.csv else "audit.jsonl"
 
     def write(folder: Path) -> Path:
-        file = folder / name
-        documents.exported(here.settings, here.database, _search(wanted), file, as_csv=wanted.csv)
-        packed = folder / "export.zip"
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as zipped:
-            for each in (file, statement_of(file)):
-                zipped.write(each, each.name)
-        return packed
+        asked = _search(wanted)
+        return documents.packed(here.settings, here.database, asked, folder, as_csv=wanted.csv)
 
     return _sent(write, "audit-export.zip")
 

@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import ValidationError
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from worker import runs
-from worker.audit import anchors, keeping, search, tree, verify
+from worker.audit import search
 from worker.audit.search import Search
 from worker.console.installation import Installation
 from worker.console.pages.visiting import Posted, Visiting
 from worker.documents import audit as documents
 from worker.errors import NotSigned, UnknownRecord, UsageError
 from worker.evidence.bundle import Wanted
-from worker.keys import Keyring
-from worker.tables import Checkpoint, Entry, Position
+from worker.tables import Entry
 from worker.times import moment_of
 
 router = APIRouter(include_in_schema=False)
@@ -48,6 +45,8 @@ def audit(visit: Visiting, request: Request) -> HTMLResponse:
         found=[search.as_json(entry) for entry in found[:LISTED]],
         next=found[LISTED - 1].id if len(found) > LISTED else None,
         asked=asked,
+        fields=FIELDS,
+        filtered=any(asked[name] for name in FIELDS),
         today=f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}",
         month_ago=f"{datetime.now(UTC) - timedelta(days=30):%Y-%m-%d}",
     )
@@ -56,34 +55,32 @@ def audit(visit: Visiting, request: Request) -> HTMLResponse:
 @router.get("/audit/{entry}")
 def entry(visit: Visiting, entry: str) -> HTMLResponse:
     here = visit.here
+    if not entry.isdecimal() or len(entry) >= 19:
+        raise UnknownRecord(f"There is no entry {entry}; the audit page lists those there are.")
+    found = documents.entry(here.settings, here.database, int(entry))
     with here.database.reading() as session:
-        found = session.get(Entry, int(entry)) if entry.isdecimal() and len(entry) < 19 else None
-        if found is None:
-            raise UnknownRecord(f"There is no entry {entry}; the audit page lists those there are.")
-        checkpoint = _newest(session)
-        proof = _proof(session, found.id, checkpoint.size) if checkpoint is not None else None
-    return visit.page(
-        "entry.html",
-        it=search.as_json(found),
-        raw=found.body.decode(errors="replace"),
-        proof=proof,
-        checkpoint=checkpoint,
-    )
+        raw = session.get_one(Entry, int(entry)).body.decode(errors="replace")
+    return visit.page("entry.html", it=found, raw=raw, proof=found["log"])
 
 
 @router.post("/audit/verify")
 def verify_now(posted: Posted) -> HTMLResponse:
     posted.visit.must("audit verify")
     here = posted.visit.here
-    report = verify.verify(
-        here.database,
-        keeping.signer_of(here.settings),
-        anchors.from_settings(here.settings),
-        full="full" in posted.form,
-    )
-    verify.remember(here.database, report, Keyring.from_settings(here.settings))
-    said = {**asdict(report), "faults": report.faults}
-    return HTMLResponse(posted.visit.html("verified.html", report=said))
+    report = documents.verified(here.settings, here.database, full="full" in posted.form)
+    return HTMLResponse(posted.visit.html("verified.html", report=documents.verdict(report)))
+
+
+@router.post("/audit/export")
+def export(posted: Posted) -> StreamingResponse:
+    """The entries that the page's filter finds, and a statement of what the file is."""
+    posted.visit.must("audit export")
+    here, form = posted.visit.here, posted.form
+    wanted = _wanted({name: form.get(name, "").strip() for name in FIELDS})
+    folder = tempfile.TemporaryDirectory(prefix="tend-export-")
+    as_csv = form.get("format") == "csv"
+    path = documents.packed(here.settings, here.database, wanted, Path(folder.name), as_csv=as_csv)
+    return _sent(path, folder)
 
 
 @router.post("/audit/bundle")
@@ -97,6 +94,10 @@ def bundle(posted: Posted) -> StreamingResponse:
     folder = tempfile.TemporaryDirectory(prefix="tend-bundle-")
     path = Path(folder.name) / f"tend-evidence-{since:%Y-%m-%d}-{wanted.until:%Y-%m-%d}.zip"
     _write(here, wanted, path)
+    return _sent(path, folder)
+
+
+def _sent(path: Path, folder: tempfile.TemporaryDirectory[str]) -> StreamingResponse:
     headers = {"Content-Disposition": f'attachment; filename="{path.name}"'}
     return StreamingResponse(_read(path, folder), media_type="application/zip", headers=headers)
 
@@ -113,20 +114,6 @@ def _write(here: Installation, wanted: Wanted, path: Path) -> None:
             time.sleep(0.5)
         else:
             return
-
-
-def _newest(session: Session) -> Checkpoint | None:
-    return session.scalars(select(Checkpoint).order_by(Checkpoint.id.desc()).limit(1)).first()
-
-
-def _proof(session: Session, entry_id: int, size: int) -> dict[str, Any] | None:
-    """Where it stands in the signed log, and the hashes that show it."""
-    query = select(Position.position).where(Position.entry_id == entry_id)
-    position = session.scalar(query)
-    if position is None or position >= size:
-        return None
-    steps = tree.inclusion_proof(session, position, size)
-    return {"position": position, "proof": [step.hex() for step in steps]}
 
 
 def _read(path: Path, folder: tempfile.TemporaryDirectory[str]) -> Iterator[bytes]:

@@ -53,6 +53,7 @@ def policy(visit: Visiting, policy: str) -> HTMLResponse:
             "values": [(key, values[key], origin) for key, origin in loaded.origins.items()],
             "former": former.as_json() if former is not None else None,
             "changes": comparing.changes(former.text, wanted.text) if former is not None else [],
+            "versions": comparing.versions(session, wanted.name, VERSIONS),
             "fires": _fires(wanted, moment),
             "runs": rows(session, newest),
             "switches": _switches(session, policy),
