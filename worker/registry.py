@@ -20,7 +20,7 @@ from policies.models import Policy, PolicyOptions, TaskOptions
 from policies.probes import Probe
 from worker.errors import UnknownPolicy
 
-_CONTRACT = {"base", "host", "probing", "record_job", "tables", "task"}
+_CONTRACT = {"base", "host", "moments", "probing", "record_job", "tables", "task"}
 
 
 @cache

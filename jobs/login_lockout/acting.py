@@ -15,10 +15,11 @@ from jobs.base import Item, Outcomes
 from jobs.login_lockout.accounts import keys_of
 from jobs.login_lockout.decided import evidence_of
 from jobs.login_lockout.options import REASON, LockoutOptions
-from jobs.login_lockout.records import alarm_cause, milliseconds, seal_name, subject_digest
+from jobs.login_lockout.records import alarm_cause, seal_name, subject_digest
 from jobs.login_lockout.release import LOCK_DATES, STEP_UP, UNLOCKED
 from jobs.login_lockout.tables import LockoutDecision
 from jobs.login_lockout.wording import sentence
+from jobs.moments import milliseconds
 from jobs.task import Alert, Notice, PerformContext
 from policies.models import Policy
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import ClassVar, cast
 
 from jobs.base import Item, Outcomes
-from jobs.login_lockout import acting, crowds, following, marks, records
+from jobs.login_lockout import acting, crowds, following, marks
 from jobs.login_lockout.decided import item_of
 from jobs.login_lockout.knowledge import Known, known
 from jobs.login_lockout.looking import (
@@ -20,6 +20,7 @@ from jobs.login_lockout.looking import (
 )
 from jobs.login_lockout.options import LockoutOptions
 from jobs.login_lockout.windows import Decision, Evaluator
+from jobs.moments import milliseconds
 from jobs.task import CheckContext, PerformContext, TaskContext
 from policies.models import Policy, PolicyOptions
 
@@ -44,7 +45,7 @@ class LoginLockout:
 
     def plan(self, ctx: TaskContext, policy: Policy) -> Iterator[Item]:
         options = cast(LockoutOptions, policy.options)
-        begin = records.milliseconds(ctx.as_of - 2 * window_of(options))
+        begin = milliseconds(ctx.as_of - 2 * window_of(options))
         end = ctx.as_of + options.skew.delta
         following.read_on(ctx, policy.name, options, begin)
         if marks.stands(ctx, policy, options, end):

@@ -12,13 +12,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from jobs.login_lockout.options import CollectionSource, LockoutOptions
-from jobs.login_lockout.records import milliseconds
 from jobs.login_lockout.tables import (
     LockoutDecision,
     LockoutFile,
     LockoutMark,
     LockoutPardon,
 )
+from jobs.moments import milliseconds
 from jobs.task import TaskContext
 from policies.models import Policy
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -89,12 +89,6 @@ def alarm_cause(name: str) -> str:
 def stamp(moment: datetime | None) -> str | None:
     """A UTC time as JSON has it, to the millisecond that MongoDB keeps."""
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-
-
-def milliseconds(moment: datetime) -> datetime:
-    """As MongoDB keeps it, and gives it back."""
-    at = moment.astimezone(UTC)
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def pardon_name(kind: str) -> str:

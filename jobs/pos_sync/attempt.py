@@ -18,6 +18,7 @@ from jobs.pos_sync.keeping import Held
 from jobs.pos_sync.passes import Overtaken, moment_text
 from jobs.pos_sync.register import (
     Step,
+    hand_over,
     next_scheduled,
     settle_failure,
     settle_success,
@@ -27,9 +28,13 @@ from jobs.pos_sync.sales import Orders, Sales
 from jobs.pos_sync.sync import Order, Synced, sync, sync_sales
 from jobs.pos_sync.tables import PosStore
 from jobs.pos_sync.tools import Tools
-from jobs.pos_sync.transport import Http, Rules
+from jobs.pos_sync.transport import ATTEMPTS, Http, Rules
 
 Answer = TypeVar("Answer")
+
+
+LONGEST_TURN = 60.0
+"""So many seconds an impatient attempt waits for its turn: Amazon's slowest limit is a minute."""
 
 
 class Ended(StrEnum):
@@ -95,10 +100,11 @@ def _permitted(
     except Overtaken:
         return Result(Ended.WAITS)
     except SyncFailed as failed:
-        if failed.kind is not Kind.LIMIT_UNKNOWN:
+        is_handed_over = not only_checks and attempt.hands_over(failed)
+        if failed.kind is not Kind.LIMIT_UNKNOWN and not is_handed_over:
             counts = failed.handling.counts
             tools.breaker.record(row.key, permission.generation, good=not counts)
-        _settle(tools, row.key, attempt, failed=failed)
+        _settle(tools, row.key, attempt, failed=failed, is_handed_over=is_handed_over)
         return Result(Ended.FAILED, failed=failed)
     tools.breaker.record(row.key, permission.generation, good=True)
     if synced is not None:
@@ -113,6 +119,7 @@ def _settle(
     *,
     synced: Synced | None = None,
     failed: SyncFailed | None = None,
+    is_handed_over: bool = False,
 ) -> None:
     """What the row says afterwards, and then what the application reads in its own."""
     now = attempt.now
@@ -121,6 +128,8 @@ def _settle(
         before = row.condition
         if synced is not None:
             settle_success(row, synced, now)
+        elif failed is not None and is_handed_over:
+            hand_over(row, failed, now)
         elif failed is not None:
             settle_failure(row, failed, now, attempt.diff)
         row.untold = True
@@ -170,6 +179,12 @@ class _Attempt:
     @property
     def is_recovery(self) -> bool:
         return self.row.condition in (Condition.ERROR, Condition.OFFLINE)
+
+    def hands_over(self, failed: SyncFailed) -> bool:
+        """Whether it is left to the patient to try again: then it is no failure yet."""
+        if self.tools.is_patient or self.row.condition != Condition.HEALTHY:
+            return False
+        return failed.handling.action in ("retry", "pause")
 
     def told(self, before: str, row: PosStore) -> dict[str, Any]:
         """The detail of its entry: each step with its outcome, and what came of them."""
@@ -245,6 +260,8 @@ class _Attempt:
             until=next_scheduled(self.row, self.now),
             private=self.tools.private,
             total_seconds=self.tools.total_seconds,
+            attempts=ATTEMPTS if self.tools.is_patient else 1,
+            longest_turn=None if self.tools.is_patient else LONGEST_TURN,
         )
         return Http(address, rules, self.tools.limits, self.connector.observe)
 

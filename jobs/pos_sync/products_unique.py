@@ -11,11 +11,6 @@ from policies.errors import TendError
 
 _MONGO = ("storeId", "externalId")
 _SQL = ("store_id", "external_id")
-_CREATE_MONGO = (
-    "db.products.createIndex({storeId: 1, externalId: 1}, "
-    '{unique: true, partialFilterExpression: {externalId: {$type: "string"}}})'
-)
-_CREATE_SQL = "CREATE UNIQUE INDEX products_of_store ON products (store_id, external_id)"
 
 
 class ProductsNotUnique(TendError):
@@ -29,16 +24,17 @@ def check(ctx: CheckContext, stores: Iterable[Store]) -> None:
     kinds = {store.key.partition("/")[0] + "/" for store in stores}
     if catalog_sql.PREFIX in kinds:
         with ctx.sql() as connection:
-            _must_be(_SQL, _unique_in_sql(connection), _CREATE_SQL)
+            _must_be("sql", _SQL, _unique_in_sql(connection))
     if catalog_mongo.PREFIX in kinds:
-        _must_be(_MONGO, ctx.documents.unique("products"), _CREATE_MONGO)
+        _must_be("mongo", _MONGO, ctx.documents.unique("products"))
 
 
-def _must_be(fields: tuple[str, ...], found: Iterable[Collection[str]], create: str) -> None:
+def _must_be(kind: str, fields: tuple[str, ...], found: Iterable[Collection[str]]) -> None:
     if not any(set(each) == set(fields) for each in found):
         raise ProductsNotUnique(
             f"products has no unique index on {' and '.join(fields)}, so two workers could write "
-            f"one product twice; nothing is synced before it is there. Create it: {create};"
+            f"one product twice; nothing is synced before it is there. Create it: "
+            f"tend indexes create {kind}/products.{','.join(fields)}"
         )
 
 

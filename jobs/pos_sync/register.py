@@ -87,6 +87,15 @@ def settle_failure(row: PosStore, failed: SyncFailed, now: datetime, diff: str |
     row.next_at = min(now + wait, next_scheduled(row, now))
 
 
+def hand_over(row: PosStore, failed: SyncFailed, now: datetime) -> None:
+    """A first failure that may pass: `pos-sync-retry` asks again, and only then it counts."""
+    row.condition = Condition.DEGRADED
+    row.error, row.detail, row.ill_since = failed.kind, failed.detail, now
+    jitter = random.uniform(0, SOONEST.total_seconds())  # noqa: S311 - jitter is no secret
+    wait = timedelta(seconds=max(jitter, failed.wait or 0))
+    row.next_at = min(now + wait, next_scheduled(row, now))
+
+
 def write_steps(session: Session, store: str, steps: Iterable[Step], now: datetime) -> None:
     session.add_all(PosStep(store=store, at=now, step=one, outcome=out) for one, out in steps)
 

@@ -10,6 +10,7 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from jobs.moments import milliseconds
 from jobs.pos_sync.catalog_mongo import id_of, move, place, set_aside, standing
 from jobs.pos_sync.passes import Pass, moment_of
 from jobs.pos_sync.sales import Sale, SalesPage
@@ -48,7 +49,7 @@ class MongoSales:
             writes = [
                 _write(key, {**ours, **_fields(sale)}, moment_of(at.begun_at))
                 for key, sale in newest.items()
-                if key not in known or known[key] <= _milliseconds(sale.moment)
+                if key not in known or known[key] <= milliseconds(sale.moment)
             ]
             if writes:
                 database[SALES].bulk_write(writes, session=session)
@@ -110,10 +111,5 @@ def _fields(sale: Sale) -> Document:
         "revenue": Decimal128(sale.revenue),
         "currency": sale.currency,
         "date": sale.sold_at,
-        "sourceUpdatedAt": _milliseconds(sale.moment),
+        "sourceUpdatedAt": milliseconds(sale.moment),
     }
-
-
-def _milliseconds(moment: datetime) -> datetime:
-    """As MongoDB keeps it."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

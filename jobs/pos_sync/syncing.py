@@ -1,10 +1,13 @@
 """`pos_sync`: the stores whose time has come are synced, or brought back."""
 
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
 from datetime import datetime
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from jobs.base import Item, Outcomes
 from jobs.pos_sync import announcing, products_unique, register
@@ -21,8 +24,10 @@ from jobs.pos_sync.tools import Tools, clock_of
 from jobs.task import CheckContext, PerformContext, TaskContext
 from policies.models import Policy, PolicyOptions
 
-AT_ONCE = 8
-"""Most of a sync is waiting for a provider, and one that hangs must not hold up the others."""
+AT_ONCE = 16
+"""A whole batch: most of a sync is waiting for a provider, and one that hangs holds up no other."""
+REST_SECONDS = 1.0
+_resting = threading.Lock()
 
 
 class PosSync:
@@ -53,18 +58,40 @@ class PosSync:
         yield from items
 
     def perform(self, ctx: PerformContext, policy: Policy, items: Sequence[Item]) -> Outcomes:
-        tools = tools_of(ctx, cast(PosOptions, policy.options))
+        options = cast(PosOptions, policy.options)
+        tools = replace(tools_of(ctx, options), **manners(options))
         for catalog in tools.catalogs.values():
             catalog.prepare()
-        with ThreadPoolExecutor(AT_ONCE, "pos-sync") as pool:
-            # Each thread gets a context of its own, so that its log lines name run and policy.
-            contexts = [copy_context() for _ in items]
-            each = pool.map(
-                lambda own, item: own.run(perform_one, tools, item.key, ctx.as_of), contexts, items
-            )
-            outcomes = sum(each, start=Outcomes())
+        outcomes = perform_all(tools, [item.key for item in items], ctx.as_of)
         announcing.announce(tools.state, ctx.as_of)
         return outcomes
+
+
+def manners(options: PosOptions) -> Mapping[str, Any]:
+    """How the stores that are well are kept from waiting for those that are not.
+
+    At its time a store is asked once; to wait and to ask again is for the recovery. There, of the
+    attempts that failed, one in a second makes room for another.
+    """
+    if options.mode == "scheduled":
+        return {"is_patient": False}
+    return {"rest": _rest}
+
+
+def _rest() -> None:
+    with _resting:
+        time.sleep(REST_SECONDS)
+
+
+def perform_all(tools: Tools, stores: Sequence[str], as_of: datetime) -> Outcomes:
+    """A batch of stores at once."""
+    with ThreadPoolExecutor(AT_ONCE, "pos-sync") as pool:
+        # Each thread gets a context of its own, so that its log lines name run and policy.
+        contexts = [copy_context() for _ in stores]
+        each = pool.map(
+            lambda own, store: own.run(perform_one, tools, store, as_of), contexts, stores
+        )
+        return sum(each, start=Outcomes())
 
 
 def perform_one(tools: Tools, store: str, as_of: datetime) -> Outcomes:
@@ -82,6 +109,8 @@ def perform_one(tools: Tools, store: str, as_of: datetime) -> Outcomes:
         return Outcomes(failed=1)
     if result.ended is Ended.WAITS:
         return Outcomes(changed_since=1)
+    if result.ended is Ended.FAILED:
+        tools.rest()
     with tools.state.transaction() as session:
         after = session.get_one(PosStore, store).condition
     is_changed = result.ended is Ended.SYNCED or after != before

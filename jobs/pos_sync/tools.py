@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, cast
 
 import redis
@@ -32,12 +33,16 @@ class Tools:
     sales_back: timedelta = timedelta(days=60)
     private: frozenset[str] = frozenset()
     total_seconds: float = 30.0
+    is_patient: bool = True
+    """Whether a request is tried again in place; if not, a store that fails is handed over."""
+    rest: Callable[[], None] = lambda: None
+    """Called after each attempt that failed, before its place is given to another store."""
 
-    @property
+    @cached_property
     def breaker(self) -> Breaker:
         return Breaker(self.client)
 
-    @property
+    @cached_property
     def limits(self) -> Limits:
         return Limits(self.client)
 

@@ -8,10 +8,12 @@ calls outside. Redirects are never followed.
 import asyncio
 import json
 import random
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, Self
 
 import httpx
@@ -42,12 +44,19 @@ class Rules:
     total_seconds: float = 30.0
     connect_seconds: float = 5.0
     attempts: int = ATTEMPTS
+    longest_turn: float | None = None
+    """The longest wait for the turn of a request, in seconds, if it is not all that is left."""
     private: frozenset[str] = frozenset()
     """Each a `host:port` that may lie in a private network."""
 
     @property
     def seconds_left(self) -> float:
         return max(0.0, (self.until - self.clock()).total_seconds())
+
+    @property
+    def turn_seconds(self) -> float:
+        left = self.seconds_left
+        return left if self.longest_turn is None else min(left, self.longest_turn)
 
 
 @dataclass
@@ -104,8 +113,8 @@ class Http:
     def _once(self, request: httpx.Request, lane: Lane | None) -> Any:
         rules = self.rules
         if lane is not None:
-            self.limits.take(f"{rules.account}/{lane.name}", lane.pace, rules.seconds_left)
-        self.limits.take(rules.account, rules.pace, rules.seconds_left)
+            self.limits.take(f"{rules.account}/{lane.name}", lane.pace, rules.turn_seconds)
+        self.limits.take(rules.account, rules.pace, rules.turn_seconds)
         try:
             status, headers, body = self._runner.run(self._fetch(request))
         except SyncFailed:
@@ -142,6 +151,7 @@ class Http:
                     timeout=httpx.Timeout(
                         self.rules.total_seconds, connect=self.rules.connect_seconds
                     ),
+                    verify=_trusted(),
                     follow_redirects=False,
                     trust_env=False,
                 )
@@ -193,6 +203,12 @@ class _Tries:
         if wait >= self.rules.seconds_left or not self.limits.may_retry(self.rules.provider):
             return False
         return 0.0 if action == "pause" else wait  # a pause is waited for with the turn
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """One for all connections: reading the authorities costs more than the rest of an attempt."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _parsed(body: bytes) -> Any:

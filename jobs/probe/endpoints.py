@@ -9,13 +9,16 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from jobs.probing import Reading
+from jobs.probing import Look, ProbeContext, Reading
+from policies.probes import Probe
 from policies.selectors import Vocabulary
 
 AT_ONCE = 200
 """Connections that one look has open: a process may have some thousand files open in all."""
 APART = 0.05
 """Seconds between two questions at most, where a look spreads them."""
+RESERVED = 0.5
+"""Seconds of a probe's time in which what was seen is told."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,47}$")]
 
@@ -80,11 +83,11 @@ Ask = Callable[[Asked], Awaitable[Sequence[Reading]]]
 
 
 async def ask_all(
-    endpoints: Sequence[Asked], ask: Ask[Asked], *, seconds: float, spread: float
-) -> tuple[list[Reading], bool]:
-    """Ask all of them beside one another; whether all were asked before the time was over."""
+    endpoints: Sequence[Asked], ask: Ask[Asked], ctx: ProbeContext, probe: Probe
+) -> Look:
+    """Ask all of them beside one another, as many as can be within the probe's time."""
     places = asyncio.Semaphore(AT_ONCE)
-    apart = min(APART, spread / max(1, len(endpoints)))
+    apart = min(APART, ctx.spread / max(1, len(endpoints)))
 
     async def one(number: int, endpoint: Asked) -> Sequence[Reading]:
         await asyncio.sleep(apart * number)
@@ -93,12 +96,14 @@ async def ask_all(
 
     tasks = [asyncio.create_task(one(*each)) for each in enumerate(endpoints)]
     if not tasks:
-        return [], True
-    done, late = await asyncio.wait(tasks, timeout=seconds)
+        return Look(())
+    done, late = await asyncio.wait(tasks, timeout=probe.seconds - RESERVED)
     for task in late:
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
-    return [reading for task in tasks if task in done for reading in task.result()], not late
+    readings = [reading for task in tasks if task in done for reading in task.result()]
+    remarks = ("Not every endpoint was asked in time: give it longer.",) if late else ()
+    return Look(readings, remarks, is_whole=not late)
 
 
 async def is_public(host: str, port: int) -> bool:

@@ -103,15 +103,11 @@ class HttpProbe:
     each_host: ClassVar[bool] = False
 
     def look(self, ctx: ProbeContext, probe: Probe) -> Look:
-        options = cast(HttpOptions, probe.options)
-        readings, all_asked = asyncio.run(_ask(ctx, options, probe.seconds))
-        remarks = () if all_asked else ("Not every endpoint was asked in time: give it longer.",)
-        return Look(readings, remarks, is_whole=all_asked)
+        return asyncio.run(_look(ctx, probe))
 
 
-async def _ask(
-    ctx: ProbeContext, options: HttpOptions, seconds: float
-) -> tuple[list[Reading], bool]:
+async def _look(ctx: ProbeContext, probe: Probe) -> Look:
+    options = cast(HttpOptions, probe.options)
     async with httpx.AsyncClient(
         verify=ssl.create_default_context(),
         timeout=None,  # noqa: S113 - httpx knows no deadline for the whole; each question has one
@@ -122,7 +118,7 @@ async def _ask(
         async def one(endpoint: HttpEndpoint) -> Sequence[Reading]:
             return await _readings(client, endpoint, options, ctx.now)
 
-        return await ask_all(options.endpoints, one, seconds=seconds - 0.5, spread=ctx.spread)
+        return await ask_all(options.endpoints, one, ctx, probe)
 
 
 async def _readings(

@@ -76,21 +76,17 @@ class WebSocketProbe:
     each_host: ClassVar[bool] = False
 
     def look(self, ctx: ProbeContext, probe: Probe) -> Look:
-        options = cast(WebSocketOptions, probe.options)
-        readings, all_asked = asyncio.run(_ask(ctx, options, probe.seconds))
-        remarks = () if all_asked else ("Not every channel was asked in time: give it longer.",)
-        return Look(readings, remarks, is_whole=all_asked)
+        return asyncio.run(_look(ctx, probe))
 
 
-async def _ask(
-    ctx: ProbeContext, options: WebSocketOptions, seconds: float
-) -> tuple[list[Reading], bool]:
+async def _look(ctx: ProbeContext, probe: Probe) -> Look:
+    options = cast(WebSocketOptions, probe.options)
     trust = ssl.create_default_context()
 
     async def one(endpoint: WebSocketEndpoint) -> Sequence[Reading]:
         return await _readings(endpoint, options, trust)
 
-    return await ask_all(options.endpoints, one, seconds=seconds - 0.5, spread=ctx.spread)
+    return await ask_all(options.endpoints, one, ctx, probe)
 
 
 async def _readings(

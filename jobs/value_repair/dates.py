@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator
 
+from jobs.moments import milliseconds
+
 _ISO_8601 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
@@ -52,9 +54,7 @@ def _read(text: str, form: str, zone: ZoneInfo) -> datetime | None:
             # The clock shows an hour twice in autumn and skips one in spring.
             if moment.utcoffset() != moment.replace(fold=1).utcoffset():
                 return None
-        moment = moment.astimezone(UTC)
+        moment = milliseconds(moment)  # more digits would never compare equal again
     except (ValueError, OverflowError):
         return None
-    # A target keeps milliseconds; more digits would never compare equal again.
-    moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
     return moment if 1900 <= moment.year <= 2100 else None

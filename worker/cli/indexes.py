@@ -131,6 +131,7 @@ def _row(each: Wanted, existing: dict[str, list[Index]], database: Indexes) -> D
     is_wanting = each.collection in existing and not found
     return {
         "index": each.name,
+        "unique": each.unique,
         "state": "building" if found and found.is_building else state,
         "name": found.name if found else None,
         "size": found.size if found else None,
@@ -152,7 +153,13 @@ def _cells(row: Document) -> tuple[str, ...]:
     about = number(row["estimated_bytes"])
     size = number(row["size"]) or (f"about {about}" if about else "")
     needed = ", ".join(row["needed_by"])
-    return (row["index"], row["state"], size, needed, row["recommended"] or "")
+    return (
+        row["index"] + (" (unique)" if row["unique"] else ""),
+        row["state"],
+        size,
+        needed,
+        row["recommended"] or "",
+    )
 
 
 def _ask(each: Wanted) -> None:

@@ -21,7 +21,7 @@ class IndexBusy(TendError):
 def serving(each: Wanted, existing: Mapping[str, Sequence[Index]]) -> Index | None:
     """The index that does what is wanted, under whatever name it has."""
     found = existing.get(each.collection, ())
-    return next((index for index in found if index.serves(each.fields)), None)
+    return next((index for index in found if index.serves(each.fields, unique=each.unique)), None)
 
 
 def must_be_free(each: Wanted, existing: Mapping[str, Sequence[Index]]) -> None:
@@ -66,7 +66,7 @@ def create(
     try:
         for name in invalid:
             indexes.drop_invalid(each.collection, name)
-        name = indexes.create(each.collection, each.fields)
+        name = indexes.create(each.collection, each.fields, unique=each.unique)
     except TendError as error:
         _record(db, person, "index_failed", {**named, "code": error.code})
         raise

@@ -24,6 +24,8 @@ class Wanted:
     because: str | None = None
     """Why it is recommended, needed or not."""
     target: str = "mongo"
+    unique: bool = False
+    """No two records that have the fields may agree in them."""
 
     @property
     def short(self) -> str:
@@ -35,6 +37,7 @@ class Wanted:
         return f"{self.target}/{self.short}"
 
 
+_SYNCED = "a sync looks a product up by its store and that store's own id, and writes it once"
 RECOMMENDED = (
     Wanted("users", ("email",), because="a login looks its user up by it"),
     Wanted("sessions", ("sessionId",), because="each request looks its session up by it"),
@@ -46,12 +49,8 @@ RECOMMENDED = (
     Wanted("forecasts", ("storeId",), because="a store's forecasts are read together"),
     Wanted("loginevents", ("timestamp",), because="failed logins are counted over some minutes"),
     Wanted("ipblacklists", ("ipAddress",), because="a login asks whether its address is blocked"),
-    Wanted(
-        "products",
-        ("store_id", "external_id"),
-        because="a sync looks a product up by its store and that store's own id",
-        target="sql",
-    ),
+    Wanted("products", ("storeId", "externalId"), because=_SYNCED, unique=True),
+    Wanted("products", ("store_id", "external_id"), because=_SYNCED, target="sql", unique=True),
 )
 """By the fields that the applications' own requests ask by; see docs/looking.md."""
 
@@ -65,7 +64,7 @@ def wanted(policies: Iterable[Policy], targets: Container[str]) -> list[Wanted]:
             found[each.name] = replace(known, needed_by=(*known.needed_by, policy.name))
     for each in (each for each in RECOMMENDED if each.target in targets):
         known = found.get(each.name, each)
-        found[each.name] = replace(known, because=each.because)
+        found[each.name] = replace(known, because=each.because, unique=each.unique)
     return sorted(found.values(), key=lambda each: (not each.needed_by, each.name))
 
 

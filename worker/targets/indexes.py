@@ -13,6 +13,18 @@ class IndexNotBuilt(TargetError):
     code = "index_not_built"
 
 
+class RecordsRepeated(IndexNotBuilt):
+    """Records agree in what no two may agree in."""
+
+    code = "records_repeated"
+
+    def __init__(self, where: str, fields: Sequence[str], find: str) -> None:
+        super().__init__(
+            f"{where} has records that agree in {' and '.join(fields)}, so an index cannot keep "
+            f"them unique; merge or delete all but one of each. They are found by: {find}"
+        )
+
+
 @dataclass(frozen=True)
 class Index:
     """An index as it stands; one that is being built has no size yet."""
@@ -23,10 +35,14 @@ class Index:
     is_whole: bool
     """False for one that leaves records out, or that the planner may not use."""
     is_building: bool
+    is_unique: bool = False
     is_invalid: bool = False
     """What a build that failed left: it serves no question, and each write keeps it up."""
 
-    def serves(self, fields: Sequence[str]) -> bool:
+    def serves(self, fields: Sequence[str], *, unique: bool = False) -> bool:
+        """A unique one is of just these fields, and may leave out records that lack one."""
+        if unique:
+            return self.is_unique and not self.is_invalid and set(self.fields) == set(fields)
         return self.is_whole and self.fields[: len(fields)] == tuple(fields)
 
 
@@ -46,11 +62,12 @@ class Indexes(Protocol):
     def estimate(self, collection: str, fields: Sequence[str]) -> int:
         """About how many bytes the index will take, by a sample of what it will hold."""
 
-    def create(self, collection: str, fields: Sequence[str]) -> str:
+    def create(self, collection: str, fields: Sequence[str], *, unique: bool = False) -> str:
         """Build the index, which may take hours, and return its name.
 
-        Raises `IndexNotBuilt` if the server gave up; nothing of the index is then left, or the
-        error says what.
+        A unique one leaves out records that lack one of the fields. Raises `RecordsRepeated` if
+        two that have them agree, and `IndexNotBuilt` if the server gave up; nothing of the index
+        is then left, or the error says what.
         """
 
     def drop_invalid(self, collection: str, name: str) -> None:

@@ -1,14 +1,15 @@
 """The indexes of a MongoDB database: which there are, how large, and making one more."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bson
 import pymongo
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from worker.targets.indexes import Index
+from worker.targets.indexes import Index, RecordsRepeated
 from worker.targets.mongo_errors import UNAUTHORIZED, translated
 
 Document = Mapping[str, Any]
@@ -56,9 +57,21 @@ class MongoIndexes:
         sizes = [_entry_size(record, fields) for record in sample]
         return records * sum(sizes) // len(sizes) if sizes else 0
 
-    def create(self, collection: str, fields: Sequence[str]) -> str:
-        with translated(f"{self._where}, collection {collection}"):
-            return self._database[collection].create_index([(field, 1) for field in fields])
+    def create(self, collection: str, fields: Sequence[str], *, unique: bool = False) -> str:
+        where = f"{self._where}, collection {collection}"
+        keys = [(field, 1) for field in fields]
+        with translated(where):
+            if not unique:
+                return self._database[collection].create_index(keys)
+            try:
+                return self._database[collection].create_index(
+                    keys,
+                    name="_".join([*(f"{field}_1" for field in fields), "unique"]),
+                    unique=True,
+                    partialFilterExpression={field: {"$exists": True} for field in fields},
+                )
+            except DuplicateKeyError as error:
+                raise RecordsRepeated(where, fields, _repeated(collection, fields)) from error
 
     def drop_invalid(self, collection: str, name: str) -> None:
         """MongoDB removes by itself what a failed build left."""
@@ -92,12 +105,20 @@ class MongoIndexes:
                 size=None if each["name"] in building else sizes.get(each["name"]),
                 is_whole=not each.keys() & {"partialFilterExpression", "sparse", "hidden"},
                 is_building=each["name"] in building,
+                is_unique=bool(each.get("unique")) and not each.get("hidden"),
             )
             for each in self._database[collection].list_indexes()
         ]
 
     def _stats(self, collection: str) -> Document:
         return self._database.command("collStats", collection)
+
+
+def _repeated(collection: str, fields: Sequence[str]) -> str:
+    match = json.dumps({field: {"$exists": True} for field in fields})
+    group = json.dumps({"_id": {field: f"${field}" for field in fields}, "n": {"$sum": 1}})
+    stages = f'{{"$match": {match}}}, {{"$group": {group}}}, {{"$match": {{"n": {{"$gt": 1}}}}}}'
+    return f"db.{collection}.aggregate([{stages}])"
 
 
 def _entry_size(record: Document, fields: Sequence[str]) -> int:

@@ -7,12 +7,14 @@ invalid index; SQLite builds them in one transaction, during which nobody else w
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, LargeBinary, cast, func, select, text
+from sqlalchemy.exc import IntegrityError
 
 from worker.errors import DeadlineExceeded, TargetError
-from worker.targets.indexes import Index, IndexNotBuilt
+from worker.targets.indexes import Index, IndexNotBuilt, RecordsRepeated
 from worker.targets.sql_catalog import look_up, named, parts
 from worker.targets.sql_count import count_quickly
 from worker.targets.sql_server import SqlServer, Transaction
@@ -35,6 +37,7 @@ _INDEXES = {
         SELECT n.nspname AS schema, c.relname AS collection, pg_table_is_visible(c.oid) AS visible,
             i.relname AS name, pg_relation_size(i.oid) AS size,
             x.indpred IS NULL AND m.amname = 'btree' AS is_whole, x.indisvalid AS is_valid,
+            x.indisunique AS is_unique,
             EXISTS (
                 SELECT FROM pg_stat_progress_create_index p
                 WHERE p.datname = current_database() AND (p.relid = c.oid OR p.relid IS NULL)
@@ -52,7 +55,8 @@ _INDEXES = {
             AND n.nspname NOT LIKE 'pg\\_%' ORDER BY n.nspname, c.relname, i.relname
     """),
     "sqlite": text("""
-        SELECT m.name AS collection, l.name, NOT l.partial AS is_whole, x.name AS field
+        SELECT m.name AS collection, l.name, NOT l.partial AS is_whole,
+            l."unique" AS is_unique, x.name AS field
         FROM sqlite_master m LEFT JOIN pragma_index_list(m.name) l
         LEFT JOIN pragma_index_info(l.name) x
         WHERE m.type = 'table' ORDER BY m.name, l.name, x.seqno
@@ -108,7 +112,7 @@ class SqlIndexes:
         taken = [overhead + -(-int(size) // row) * row for size in entries]
         return int(records * sum(taken) / len(taken) / _FILLED) if taken else 0
 
-    def create(self, collection: str, fields: Sequence[str]) -> str:
+    def create(self, collection: str, fields: Sequence[str], *, unique: bool = False) -> str:
         where = self._where(collection)
         name = self._free_name(collection, fields)
         with self._reading(where) as transaction:
@@ -116,15 +120,23 @@ class SqlIndexes:
             columns = ", ".join(quoted(table.column(field).name) for field in fields)
             place = quoted(*parts(transaction.dialect, collection))
             _must_not_be_partitioned(transaction, where, collection)
-        if self._server.dialect == "sqlite":
-            with self._server.writing(where, time.monotonic() + BUILD_SECONDS) as transaction:
-                transaction.execute(text(f"CREATE INDEX {quoted(name)} ON {place} ({columns})"))
-            return name
-        command = f"CREATE INDEX CONCURRENTLY {quoted(name)} ON {place} ({columns})"
+        kind = "UNIQUE INDEX" if unique else "INDEX"
         try:
-            self._run_alone(where, command)
+            if self._server.dialect == "sqlite":
+                command = f"CREATE {kind} {quoted(name)} ON {place} ({columns})"
+                with self._server.writing(where, time.monotonic() + BUILD_SECONDS) as transaction:
+                    transaction.execute(text(command))
+                return name
+            self._run_alone(
+                where, f"CREATE {kind} CONCURRENTLY {quoted(name)} ON {place} ({columns})"
+            )
         except TargetError as error:
-            raise self._after_failure(collection, name, error) from error
+            failed = error
+            if isinstance(error.__cause__, IntegrityError):
+                failed = RecordsRepeated(where, fields, _repeated(place, columns))
+            if self._server.dialect == "postgresql":
+                failed = self._after_failure(collection, name, failed)
+            raise failed from error
         return name
 
     def drop_invalid(self, collection: str, name: str) -> None:
@@ -184,7 +196,7 @@ class SqlIndexes:
                 size = transaction.execute(_SIZE, [{"name": index.name}]).scalar()
         except (DeadlineExceeded, TargetError):
             return index
-        return Index(index.name, index.fields, size, index.is_whole, is_building=False)
+        return replace(index, size=size)
 
 
 def _of_postgres(transaction: Transaction) -> dict[str, list[Index]]:
@@ -205,6 +217,7 @@ def _index(row: Any) -> Index:
         size=None if is_building else row.size,
         is_whole=is_building or (row.is_whole and row.is_valid),
         is_building=is_building,
+        is_unique=row.is_unique,
         is_invalid=not row.is_valid and not is_building,
     )
 
@@ -216,10 +229,21 @@ def _of_sqlite(transaction: Transaction) -> dict[str, list[Index]]:
         if row.name is not None:
             before = of_table[row.name].fields if row.name in of_table else ()
             fields = (*before, row.field or "")
-            of_table[row.name] = Index(row.name, fields, None, bool(row.is_whole), False)
+            of_table[row.name] = Index(
+                row.name, fields, None, bool(row.is_whole), False, bool(row.is_unique)
+            )
     for row in transaction.execute(_ROWIDS):
-        found[row.collection][ROWID] = Index(ROWID, (row.field,), None, True, False)
+        found[row.collection][ROWID] = Index(ROWID, (row.field,), None, True, False, True)
     return {name: list(indexes.values()) for name, indexes in found.items()}
+
+
+def _repeated(place: str, columns: str) -> str:
+    """What a person asks to find them; their values are in no error."""
+    are_there = " AND ".join(f"{column} IS NOT NULL" for column in columns.split(", "))
+    return (
+        f"SELECT {columns}, count(*) FROM {place} WHERE {are_there} "  # noqa: S608 - it is printed, and its names are quoted
+        f"GROUP BY {columns} HAVING count(*) > 1;"
+    )
 
 
 def _size(table: SqlTable, field: str) -> ColumnElement[Any]:

@@ -15,6 +15,7 @@ from tests.jobs.pos_stores import arrange
 from tests.worker.scenario import NOW, Scenario
 from worker.registry import Policies
 from worker.targets.sql import SqlTarget
+from worker.targets.sql_indexes import SqlIndexes
 from worker.tasks.context import Checking
 
 pytestmark = pytest.mark.sqlite_control
@@ -57,25 +58,25 @@ def test_without_it_the_plan_fails_and_says_how_to_create_it(
     scenario.shop.products.create_index(["storeId", "externalId"])
     with pytest.raises(ProductsNotUnique, match="storeId") as caught:
         check(scenario, policy)
-    create = str(caught.value).partition("Create it: db.products.createIndex(")[2]
-    assert create.startswith("{storeId: 1, externalId: 1}, {unique: true")
+    assert str(caught.value).endswith("tend indexes create mongo/products.storeId,externalId")
     scenario.shop.products.drop_indexes()
-    only_text = {"externalId": {"$type": "string"}}
-    scenario.shop.products.create_index(
-        ["storeId", "externalId"], unique=True, partialFilterExpression=only_text
-    )
+    scenario.shop.products.create_index(["storeId", "externalId"], unique=True)
     check(scenario, policy)
 
 
-def test_the_command_for_sql_is_the_one_that_mends_it(
-    scenario: Scenario, kiosks: SqlTarget, policy: Policy
+def test_the_index_in_one_application_does_not_do_for_the_other(
+    scenario: Scenario, kiosks: SqlTarget, policy: Policy, sqlite_shop_url: str
 ) -> None:
     with kiosks.transaction(60) as connection:
         connection.execute(text("DROP TABLE products"))
-        connection.execute(text("CREATE TABLE products (store_id integer, external_id text)"))
+        connection.execute(
+            text(
+                "CREATE TABLE products (id integer PRIMARY KEY, store_id integer, external_id text)"
+            )
+        )
     with pytest.raises(ProductsNotUnique, match="store_id") as caught:
         check(scenario, policy)
-    command = str(caught.value).partition("Create it: ")[2]
-    with kiosks.transaction(60) as connection:
-        connection.execute(text(command))
+    assert str(caught.value).endswith("tend indexes create sql/products.store_id,external_id")
+    with SqlIndexes(sqlite_shop_url) as indexes:
+        indexes.create("products", ("store_id", "external_id"), unique=True)
     check(scenario, policy)

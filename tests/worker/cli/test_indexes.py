@@ -1,11 +1,13 @@
 """`tend indexes`: what is wanted and what is there; creating one, on record, one at a time."""
 
+import json
 import signal
 import subprocess
 import time
 from typing import Any
 
 import pytest
+from pymongo.errors import DuplicateKeyError
 
 from tests.worker.cli.conftest import Tend, ago
 from tests.worker.cli.terminal import Terminal
@@ -139,6 +141,38 @@ def test_a_build_that_fails_is_on_record_with_its_cause(tend: Tend) -> None:
     assert failed.code == 1
     assert [action for action, _ in actions(tend)] == ["index_requested", "index_failed"]
     assert row(tend, WANTED)["state"] == "missing"
+
+
+PRODUCTS = "mongo/products.storeId,externalId"
+
+
+def test_the_index_of_products_is_unique_and_a_sync_finds_them_by_it(tend: Tend) -> None:
+    products = tend.shop.products
+    products.insert_many([{"storeId": "1", "externalId": str(number)} for number in range(9)])
+    products.insert_many([{"storeId": "1", "name": "uploaded"} for _ in range(3)])
+    products.create_index([("storeId", 1), ("externalId", 1)])
+    assert (row(tend, PRODUCTS)["state"], row(tend, PRODUCTS)["unique"]) == ("missing", True)
+    made = tend("indexes", "create", PRODUCTS, "--reason", "CASE-3")
+    assert made.code == 0, made.err
+    assert row(tend, PRODUCTS)["state"] == "present"
+    with pytest.raises(DuplicateKeyError):
+        products.insert_one({"storeId": "1", "externalId": "7"})
+    products.drop_index("storeId_1_externalId_1")
+    plan = products.find({"storeId": "1", "externalId": "7"}).explain()
+    assert "IXSCAN" in json.dumps(plan["queryPlanner"]["winningPlan"])
+
+
+def test_where_products_agree_no_unique_index_is_made_and_a_query_finds_them(tend: Tend) -> None:
+    tend.shop.products.insert_many([{"storeId": "1", "externalId": "SECRET"} for _ in range(2)])
+    failed = tend("indexes", "create", PRODUCTS, "--reason", "CASE-3")
+    assert failed.code == 1
+    assert "has records that agree in storeId and externalId" in failed.err
+    assert "SECRET" not in failed.err
+    find = " ".join(failed.err.split()).partition("db.products.aggregate(")[2].rstrip(")")
+    (repeated,) = tend.shop.products.aggregate(json.loads(find))
+    assert repeated == {"_id": {"storeId": "1", "externalId": "SECRET"}, "n": 2}
+    assert actions(tend)[-1][1]["code"] == "records_repeated"
+    assert row(tend, PRODUCTS)["state"] == "missing"
 
 
 def test_a_user_who_may_not_is_told_so(tend: Tend, mongo_read_url: str) -> None:

@@ -1,9 +1,11 @@
 """`tend indexes` of a site whose records are in SQL."""
 
+import os
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import IntegrityError
 
 from tests.worker.cli.conftest import Tend
 
@@ -24,6 +26,16 @@ def execute(url: str, *statements: str) -> None:
         with engine.connect() as connection:
             for statement in statements:
                 connection.execute(text(statement))
+    finally:
+        engine.dispose()
+
+
+def asked(url: str, query: str) -> list[tuple[Any, ...]]:
+    driver = "sqlite" if url.startswith("sqlite") else "postgresql+psycopg"
+    engine = create_engine(make_url(url).set(drivername=driver))
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
     finally:
         engine.dispose()
 
@@ -90,6 +102,34 @@ def test_what_an_earlier_build_left_is_shown_and_dropped_first(
     assert rows(on_postgres)[STOCK]["name"] == "products_stock_idx"
     entries = on_postgres.json("audit", "list", "--action", "index_requested")["entries"]
     assert entries[0]["body"]["detail"]["dropping"] == ["left_over"]
+
+
+PRODUCTS = "sql/products.store_id,external_id"
+AGREE = "INSERT INTO products (id, store_id, external_id) VALUES (3, 1, 'x')"
+
+
+def test_the_index_of_products_is_unique(kiosk: Tend) -> None:
+    url = os.environ["TEND_SQL_URL"]
+    execute(url, "CREATE INDEX slow ON products (store_id, external_id)")
+    execute(url, "INSERT INTO products (id, store_id) VALUES (8, 1), (9, 1)")
+    assert (rows(kiosk)[PRODUCTS]["state"], rows(kiosk)[PRODUCTS]["unique"]) == ("missing", True)
+    made = kiosk("indexes", "create", PRODUCTS, "--reason", "CASE-3")
+    assert made.code == 0, made.err
+    assert rows(kiosk)[PRODUCTS]["state"] == "present"
+    with pytest.raises(IntegrityError):
+        execute(url, AGREE)
+
+
+def test_where_products_agree_nothing_is_made_or_left_and_a_query_finds_them(kiosk: Tend) -> None:
+    url = os.environ["TEND_SQL_URL"]
+    execute(url, AGREE)
+    failed = kiosk("indexes", "create", PRODUCTS, "--reason", "CASE-3")
+    assert failed.code == 1
+    said = " ".join(failed.err.split())
+    assert "has records that agree in store_id and external_id" in said
+    find = f"SELECT {said.partition('SELECT ')[2].partition(';')[0]}"
+    assert asked(url, find) == [(1, "x", 2)]
+    assert rows(kiosk)[PRODUCTS]["state"] == "missing"
 
 
 def test_an_index_of_two_databases_is_asked_for_by_its_whole_name(
