@@ -183,6 +183,8 @@ def unique(page: list[Item]) -> list[Item]:
     identities = [
         key.binary if isinstance(key, ObjectId) else bson.encode({"": key}) for key, *_ in page
     ]
+    if len(set(identities)) == len(page):
+        return page
     return list(dict(zip(identities, page, strict=True)).values())
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -101,16 +101,12 @@ class Survey:
 
     def _date(self, items: Sequence[Item]) -> None:
         name = self.dated_by
+        found: list[Any]
         if name is None or name == "_id":
             found = [_birth(item.key) for item in items]
         else:
             found = [item.fields.get(name) for item in items]
-        moments = [
-            value if isinstance(value, datetime) else _midnight(value)
-            for value in found
-            if isinstance(value, date)
-        ]
-        if moments:
+        if moments := found if set(map(type, found)) == {datetime} else list(_moments(found)):
             oldest, newest = min(moments), max(moments)
             self.oldest = min(self.oldest or oldest, oldest)
             self.newest = max(self.newest or newest, newest)
@@ -125,6 +121,12 @@ class Survey:
 
 def _birth(key: Any) -> datetime | None:
     return key.generation_time if isinstance(key, ObjectId) else None
+
+
+def _moments(values: Sequence[Any]) -> Iterator[datetime]:
+    for value in values:
+        if isinstance(value, date):
+            yield value if isinstance(value, datetime) else _midnight(value)
 
 
 def _midnight(value: date) -> datetime:

@@ -390,15 +390,10 @@ class MongoReader:
                 for record in orphans.stream(fields, SCAN_SECONDS):
                     yield Item(record["_id"], record)
                 return
-            records = self._records
             condition = compile_selector(selector, self._as_of)
-            pages = records.find_raw_batches(
-                condition,
-                {"_id": 1, **dict.fromkeys(fields, 1)},
-                batch_size=20_000,
-                max_time_ms=SCAN_SECONDS * 1000,
-            )
-            for record in mongo_pages.records(pages, records.codec_options):
+            wanted = {"_id": 1, **dict.fromkeys(fields, 1)}
+            limit = SCAN_SECONDS * 1000
+            for record in mongo_pages.records(self._records, condition, wanted, max_time_ms=limit):
                 yield Item(record["_id"], record)
 
 

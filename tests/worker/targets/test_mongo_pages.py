@@ -1,40 +1,59 @@
-"""The short cut for pages of ObjectIds says the same as decoding them, or nothing."""
+"""Records by the page are those that pymongo itself would give, in their order."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-import bson
+import pytest
 from bson import ObjectId
-from hypothesis import given
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pymongo.database import Database
 
-from worker.targets.mongo_pages import ahead, object_ids
+from worker.targets import mongo_pages
+from worker.targets.mongo_pages import ahead, records
 
-ids = st.binary(min_size=12, max_size=12).map(ObjectId)
-others = st.one_of(
-    st.integers(-(2**63), 2**63 - 1),
-    st.text(max_size=20),
-    st.none(),
-    st.binary(max_size=14),
-    st.floats(),
+OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
-pages = st.lists(
-    st.one_of(
-        ids.map(lambda key: {"_id": key}),
-        others.map(lambda key: {"_id": key}),
-        ids.map(lambda key: {"key": key}),
-        st.tuples(ids, others).map(lambda pair: {"_id": pair[0], "more": pair[1]}),
+MOMENTS = st.one_of(
+    st.datetimes(timezones=st.just(UTC)).map(lambda each: each.replace(microsecond=0)),
+    st.integers(-(2**62), 2**62).map(DatetimeMS),
+)
+VALUES = st.recursive(
+    st.one_of(MOMENTS, st.integers(-9, 9), st.text(max_size=3), st.none()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.text("abc", min_size=1, max_size=2), inner, max_size=3),
     ),
-    max_size=6,
+    max_leaves=6,
 )
 
 
-@given(pages)
-def test_a_page_with_anything_else_is_left_to_the_decoder(documents: list[dict[str, Any]]) -> None:
-    page = b"".join(map(bson.encode, documents))
-    found = object_ids(page)
-    is_plain = all(set(each) == {"_id"} and type(each["_id"]) is ObjectId for each in documents)
-    expected = [each["_id"].binary for each in documents] if is_plain and documents else None
-    assert found == expected
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(VALUES, max_size=7))
+def test_dates_have_their_time_zone_wherever_they_are_in_a_record(
+    mongo_database: Database[dict[str, Any]], values: list[Any]
+) -> None:
+    collection = mongo_database.get_collection("sales", OPTIONS)
+    collection.delete_many({})
+    if values:
+        collection.insert_many([{"value": value} for value in values])
+    found = list(records(collection, {}, {}, sort=[("_id", 1)]))
+    assert found == list(collection.find({}, sort=[("_id", 1)]))
+
+
+def test_every_page_is_read_and_the_fields_are_those_asked_for(
+    mongo_database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mongo_pages, "PAGE", 3)
+    collection = mongo_database.get_collection("sales", OPTIONS)
+    keys = [ObjectId() for _ in range(10)]
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
+    collection.insert_many([{"_id": key, "date": moment, "more": 1} for key in keys])
+    found = list(records(collection, {}, {"date": 1}, sort=[("_id", 1)], max_time_ms=5_000))
+    assert found == [{"_id": key, "date": moment} for key in keys]
 
 
 @given(st.lists(st.integers()))
