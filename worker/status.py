@@ -47,10 +47,10 @@ def policies(
     seconds: float = SECONDS,
 ) -> list[Document]:
     """A row for each policy; what could not be learned in time is said in it."""
-    with db.transaction() as session:
+    with db.reading() as session:
         held = partial(holds.protected, subjects, stands=holds.standing(session))
     counted = counted_of(found, targets, held, now, seconds)
-    with db.transaction() as session:
+    with db.reading() as session:
         return [{**_standing(session, each, now), **counted[each.name]} for each in found]
 
 

@@ -29,8 +29,11 @@ class Run(Table):
     __tablename__ = "runs"
     __table_args__ = (
         UniqueConstraint("policy", "scheduled_for"),
-        Index("ix_runs_state", "state"),
+        Index("ix_runs_policy", "policy", "id"),
+        Index("ix_runs_policy_state", "policy", "state", "id"),
         Index("ix_runs_policy_version", "policy", "policy_version"),
+        Index("ix_runs_state", "state", "id"),
+        Index("ix_runs_state_since", "state", "created_at"),
         Index("ix_runs_created_at", "created_at"),
         {"sqlite_autoincrement": True},
     )

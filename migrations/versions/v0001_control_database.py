@@ -453,8 +453,11 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.create_index("ix_runs_created_at", ["created_at"], unique=False)
+        batch_op.create_index("ix_runs_policy", ["policy", "id"], unique=False)
+        batch_op.create_index("ix_runs_policy_state", ["policy", "state", "id"], unique=False)
         batch_op.create_index("ix_runs_policy_version", ["policy", "policy_version"], unique=False)
-        batch_op.create_index("ix_runs_state", ["state"], unique=False)
+        batch_op.create_index("ix_runs_state", ["state", "id"], unique=False)
+        batch_op.create_index("ix_runs_state_since", ["state", "created_at"], unique=False)
 
     op.create_table(
         "schedule_cursors",
@@ -614,8 +617,11 @@ def downgrade() -> None:
     op.drop_table("subject_keys")
     op.drop_table("schedule_cursors")
     with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.drop_index("ix_runs_state_since")
         batch_op.drop_index("ix_runs_state")
         batch_op.drop_index("ix_runs_policy_version")
+        batch_op.drop_index("ix_runs_policy_state")
+        batch_op.drop_index("ix_runs_policy")
         batch_op.drop_index("ix_runs_created_at")
 
     op.drop_table("runs")

@@ -98,10 +98,11 @@ def changed_by_day(session: Session, moment: datetime) -> Plot:
     days = [moment.date() - timedelta(days=back) for back in reversed(range(DAYS))]
     day = func.date(Chunk.finished_at)
     since = datetime.combine(days[0], datetime.min.time(), moment.tzinfo)
+    recent = select(Run.id).where(Run.created_at >= since)
     found = session.execute(
         select(day, Run.policy, func.sum(Chunk.changed))
         .join(Run, Run.id == Chunk.run_id)
-        .where(Run.created_at >= since, Chunk.direction == "apply", Chunk.changed > 0)
+        .where(Chunk.run_id.in_(recent), Chunk.direction == "apply", Chunk.changed > 0)
         .where(Chunk.finished_at.is_not(None))
         .group_by(day, Run.policy)
     )
