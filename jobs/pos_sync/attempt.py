@@ -170,11 +170,24 @@ class _Attempt:
         if self.is_recovery:
             self._noted("reset connection", lambda: self._connected(lambda _http: None))
             self.verify()
-        synced = self._noted("sync", lambda: self._sync(approved))
+        try:
+            synced = self._noted("sync", lambda: self._sync(approved))
+        except SyncFailed as failed:
+            raise self._named(failed) from failed
         sales, orders = self.tools.sales_of(self.row.key), ORDERS.get(self.row.provider)
         if sales is None or orders is None or not sales.has_owner(self.row.key):
             return synced
         return replace(synced, sales=self._noted("orders", lambda: self._orders(sales, orders)))
+
+    def _named(self, failed: SyncFailed) -> SyncFailed:
+        """A refused read says nothing of the scope that is missing; the small questions do."""
+        if failed.kind is not Kind.FORBIDDEN:
+            return failed
+        try:
+            self.verify()
+        except SyncFailed as found:
+            return found if found.kind is Kind.FORBIDDEN else failed
+        return failed
 
     @property
     def is_recovery(self) -> bool:

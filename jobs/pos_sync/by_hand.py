@@ -19,6 +19,9 @@ from jobs.pos_sync.syncing import declared, tools_of
 from jobs.pos_sync.tables import PosStore
 from jobs.pos_sync.tools import Tools
 
+SHOWN = 20
+"""Products that a sentence names."""
+
 
 class Case(NamedTuple):
     """One store in somebody's hands."""
@@ -75,8 +78,9 @@ def sync(case: Case, approved: str | None) -> None:
     if result.ended is Ended.WAITS:
         case.say(f"{key} waits: its breaker is open, or a worker is at it.", ended=result.ended)
     else:
-        more = f" To delete them, give --approve {_diff(case)}." if kind is Kind.SHRUNK else ""
-        case.say(f"{key} is not synced: {result.failed}.{more}", ended=result.ended, error=kind)
+        more, facts = _question(case) if kind is Kind.SHRUNK else ("", {})
+        sentence = f"{key} is not synced: {result.failed}.{more}"
+        case.say(sentence, ended=result.ended, error=kind, **facts)
     raise typer.Exit(1)
 
 
@@ -136,6 +140,15 @@ def the_store(host: Host, tools: Tools, name: str) -> PosStore:
     raise host.refuse(f"No store is called '{name}'; there are {', '.join(every) or 'none'}.")
 
 
-def _diff(case: Case) -> str:
-    with case.tools.state.transaction() as session:
-        return session.get_one(PosStore, case.row.key).diff or ""
+def _question(case: Case) -> tuple[str, dict[str, Any]]:
+    """Which products would vanish, and how to approve just these; nothing if it is over."""
+    catalog = case.tools.catalog_of(case.row.key)
+    at = catalog.standing(case.row.key)
+    if at is None:
+        return "", {}
+    vanishing = catalog.vanishing(case.row.key, at)
+    ids = sorted(vanishing.external_ids)
+    more = f" and {len(ids) - SHOWN:,} more (--json has all)" if len(ids) > SHOWN else ""
+    sentence = f" It would delete {', '.join(ids[:SHOWN])}{more}."
+    approving = f" To delete them, give --approve {vanishing.digest}."
+    return sentence + approving, {"vanishing": ids, "diff": vanishing.digest}

@@ -44,6 +44,9 @@ class Shop(Protocol):
     def prices(self) -> Prices:
         """The price of each product of the store, by its id at the provider."""
 
+    def stock(self, external_id: str) -> int | None:
+        """What the application has of it."""
+
     def add(self, external_id: str) -> None:
         """A product that was there before the first sync."""
 
@@ -89,6 +92,11 @@ class SqlShop:
     def prices(self) -> Prices:
         rows = self._do("SELECT external_id, price FROM products WHERE store_id = 1")
         return {row[0]: None if row[1] is None else Decimal(row[1]) for row in rows}
+
+    def stock(self, external_id: str) -> int | None:
+        query = "SELECT stock FROM products WHERE store_id = 1 AND external_id = :of"
+        found: int | None = self._do(query, of=external_id)[0][0]
+        return found
 
     def add(self, external_id: str) -> None:
         self._do(
@@ -140,6 +148,10 @@ class MongoShop:
             one["externalId"]: one["price"].to_decimal() if one.get("price") else None
             for one in self.database.products.find({"storeId": "1"})
         }
+
+    def stock(self, external_id: str) -> int | None:
+        row = self.database.products.find_one({"storeId": "1", "externalId": external_id})
+        return (row or {}).get("stock")
 
     def add(self, external_id: str) -> None:
         self.database.products.insert_one({"storeId": "1", "externalId": external_id})

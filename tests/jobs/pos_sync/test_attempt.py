@@ -19,6 +19,7 @@ from jobs.pos_sync.condition import Condition
 from jobs.pos_sync.connectors import CONNECTORS
 from jobs.pos_sync.failures import Kind, SyncFailed
 from jobs.pos_sync.register import due
+from jobs.pos_sync.steps import steps_for
 from jobs.pos_sync.syncing import perform_one
 from jobs.pos_sync.tables import PosStore
 from jobs.pos_sync.tools import Tools
@@ -161,6 +162,34 @@ def test_what_only_a_person_can_mend_is_not_tried_again(
     row = desk.row(store)
     assert (row.condition, row.error) == (Condition.NEEDS_PERSON, kind)
     assert desk.shop.told() == ("needs_person", False)
+
+
+def test_a_sync_that_is_refused_finds_out_which_scope_is_missing(desk: Desk) -> None:
+    """A GraphQL answer says ACCESS_DENIED, and not for lack of what."""
+    store = desk.open("shopify")
+    denied = {"errors": [{"message": "no", "extensions": {"code": "ACCESS_DENIED"}}]}
+    installed = {"currentAppInstallation": {"accessScopes": [{"handle": "read_products"}]}}
+    desk.provider.route = lambda asked: said(
+        {"data": installed} if "accessScopes" in asked.body.decode() else denied
+    )
+    desk.attend(store)
+    row = desk.row(store)
+    assert (row.condition, row.error) == (Condition.NEEDS_PERSON, Kind.FORBIDDEN)
+    assert row.detail == "missing: read_inventory"
+    assert "a permission is missing: missing: read_inventory." in steps_for(row)
+    assert desk.steps(store) == [
+        ("sync", "forbidden"),
+        ("verify credentials", "ok"),
+        ("test connection", "forbidden"),
+    ]
+
+
+def test_a_refusal_that_nobody_explains_stays_what_it_was(desk: Desk) -> None:
+    store = desk.open("rest")
+    desk.provider.route = rest(Answer(403))
+    desk.attend(store)
+    row = desk.row(store)
+    assert (row.error, row.detail) == (Kind.FORBIDDEN, "status 403")
 
 
 def test_without_credentials_a_person_is_asked_for_them(desk: Desk) -> None:

@@ -70,6 +70,15 @@ def test_a_price_keeps_its_digits(shop: Shop) -> None:
     assert shop.prices() == {"p1": Decimal("19.9900")}
 
 
+def test_a_negative_stock_is_written_as_it_is_told_and_one_that_is_not_told_is_left(
+    shop: Shop,
+) -> None:
+    run(shop, 1, page(product("p1").model_copy(update={"stock": -3})))
+    assert shop.stock("p1") == -3
+    run(shop, 2, page(product("p1", minutes=5)))
+    assert shop.stock("p1") == -3
+
+
 def test_a_page_and_its_cursor_are_one(shop: Shop) -> None:
     at = shop.catalog.begin(shop.key, FIRST)
     written = shop.catalog.write(shop.key, at, page(product("p1"), cursor="next"))

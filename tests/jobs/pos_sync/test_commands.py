@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -116,7 +117,10 @@ def test_a_diff_is_approved_by_its_digest(tend: Tend, shop: Provider) -> None:
     assert ended.code == 1
     assert "too many products would vanish" in ended.out
     diff = store(tend, "mongo/1")["diff"]
+    assert "It would delete old 0, old 1, old 2. " in ended.out
     assert f"--approve {diff}" in ended.out
+    again = tend("pos", "sync", "Camp", *BECAUSE, "--json").json
+    assert (again["vanishing"], again["diff"]) == (["old 0", "old 1", "old 2"], diff)
     asked = len(shop.asked)
     assert tend("pos", "sync", "Camp", "--approve", diff, *BECAUSE).code == 0
     assert len(shop.asked) == asked
@@ -139,6 +143,34 @@ def test_a_store_is_muted_until_a_day(tend: Tend) -> None:
     wrong = tend("pos", "mute", "Camp", "--until", "soon", *BECAUSE)
     assert wrong.code == 2
     assert "'soon' is no day" in wrong.err
+
+
+def test_the_status_says_whose_matter_it_is_and_when_something_happens(
+    tend: Tend, shop: Provider
+) -> None:
+    type_in(tend, "HUSH")
+    assert tend("pos", "credentials", "set", "Camp", *BECAUSE).code == 0
+    shop.route = lambda _asked: Answer(404, b"{}")
+    for _ in range(4):
+        tend("pos", "sync", "Camp", *BECAUSE)
+    found = store(tend, "mongo/1")
+    assert (found["state"], found["cause"], found["error"]) == ("error", "us", "rejected")
+    assert found["next_attempt"] > found["data_as_of"]
+    line = next(line for line in tend("pos", "status").out.splitlines() if "mongo/1" in line)
+    assert line.split()[:4] == ["mongo/1", "Camp", "error", "us"]
+    assert " old " in line
+    assert " in " in line
+    never = next(line for line in tend("pos", "status").out.splitlines() if "mongo/2" in line)
+    assert "never" in never
+
+
+def test_the_end_of_a_login_is_counted_down(tend: Tend) -> None:
+    ends = (datetime.now(UTC) + timedelta(days=3, hours=1)).isoformat()
+    text = json.dumps({"access_token": "HUSH", "access_expires": ends})
+    tend.patch.setattr(sys, "stdin", io.StringIO(text))
+    assert tend("pos", "credentials", "set", "Camp", *BECAUSE).code == 0
+    line = next(line for line in tend("pos", "status").out.splitlines() if "mongo/1" in line)
+    assert line.rstrip().endswith("in 3 d")
 
 
 def test_without_redis_no_sync_is_made(tend: Tend, shop: Provider) -> None:

@@ -90,6 +90,23 @@ def test_shopify_says_by_its_cost_how_long_to_rest() -> None:
     assert SHOPIFY.observe(None) == 0
 
 
+def test_shopify_that_throttles_inside_a_200_is_left_alone_until_the_query_can_be_paid(
+    shop: Provider, connect: Connect
+) -> None:
+    throttled = json.loads(payload("synthetic/shopify_graphql_throttled_http200.json"))
+    throttled["extensions"]["cost"]["throttleStatus"]["restoreRate"] = 0.5
+    shop.script.append(said(throttled))
+    for _ in range(2):  # the second worker does not even ask
+        http = connect(until=NOW + timedelta(minutes=1))
+        http.observe = SHOPIFY.observe
+        with pytest.raises(SyncFailed) as caught:
+            SHOPIFY.page(http, HELD, None, None)
+        assert caught.value.kind == Kind.THROTTLED
+        assert caught.value.wait is not None
+        assert 60 < caught.value.wait <= SHOPIFY.observe(throttled)
+    assert len(shop.asked) == 1
+
+
 def test_shopify_may_be_asked_every_500_ms_and_no_faster() -> None:
     assert (SHOPIFY.pace.requests, SHOPIFY.pace.seconds, SHOPIFY.pace.burst) == (2, 1, 1)
 

@@ -134,6 +134,29 @@ def test_a_pause_that_is_asked_for_holds_every_worker_up(shop: Provider, connect
     assert len(shop.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "600"}, 600),
+        ({"retry-after": "600.5"}, 600.5),
+        ({"retry-after": "Sun, 22 Nov 2026 03:10:00 GMT"}, 600),
+        ({"retry-after": "Sun, 22 Nov 2026 02:10:00 GMT"}, 1),
+        ({"retry-after": "99999999"}, 6 * 3600),
+        ({}, 60),
+    ],
+)
+def test_a_429_is_waited_for_in_every_form_and_by_every_worker(
+    headers: dict[str, str], seconds: float, shop: Provider, connect: Connect, redis_url: str
+) -> None:
+    shop.script.append(Answer(429, b"", headers))
+    assert failure(connect).wait == seconds
+    with redis.Redis.from_url(redis_url) as client:
+        left = client.pttl("tend:pos:pause:store 1")
+    assert isinstance(left, int)
+    assert left <= seconds * 1000
+    assert left > 0 or seconds == 1
+
+
 def test_after_a_short_pause_the_request_is_made_again(shop: Provider, connect: Connect) -> None:
     shop.script.extend([Answer(429, b"", {"retry-after": "1"}), GOOD])
     assert connect(attempts=2).ask("GET", "/products") == {"price": 1}
