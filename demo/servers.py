@@ -79,9 +79,10 @@ class Postgres:
     url: str = field(repr=False)
     process: subprocess.Popen[bytes] = field(repr=False)
 
-    def create_database(self, name: str) -> str:
-        """Create an empty database and return its URL."""
-        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Create a database with what the template holds, by default nothing; returns its URL."""
+        command = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self._execute(command.format(sql.Identifier(name), sql.Identifier(template)))
         return self.url.rpartition("/")[0] + f"/{name}"
 
     def drop_database(self, name: str) -> None:
@@ -185,6 +186,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
     initdb = [
         *(programs / "initdb", "--pgdata", data, "--username", "postgres", "--encoding", "UTF8"),
         *("--no-locale", "--no-sync", "--auth", "scram-sha-256", "--pwfile", password_file),
+        *("-c", "scram_iterations=1"),  # the least: the password is random
     ]
     with _running(initdb, log, user=user) as process:
         _wait(process, log, lambda: process.poll() == 0)

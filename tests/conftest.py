@@ -12,7 +12,7 @@ import redis
 import structlog
 from pymongo import MongoClient
 from pymongo.database import Database
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
 
@@ -124,6 +124,16 @@ def migrated_sqlite(server_folder: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: Postgres) -> str:
+    """The same on a server, by its name: a template for other databases."""
+    name = _fresh_name()
+    database = Control(postgres_server.create_database(name))
+    migrate.upgrade(database)
+    database.close()
+    return name
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'control.sqlite'}"
@@ -133,6 +143,19 @@ def sqlite_url(tmp_path: Path) -> str:
 def postgres_url(postgres_server: Postgres) -> Iterator[str]:
     name = _fresh_name()
     yield postgres_server.create_database(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def migrated_sqlite_url(sqlite_url: str, migrated_sqlite: Path) -> str:
+    shutil.copyfile(migrated_sqlite, str(make_url(sqlite_url).database))
+    return sqlite_url
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_server: Postgres, migrated_postgres: str) -> Iterator[str]:
+    name = _fresh_name()
+    yield postgres_server.create_database(name, migrated_postgres)
     postgres_server.drop_database(name)
 
 
@@ -166,9 +189,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """An empty control database of the kind asked for."""
-    fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
-    url: str = request.getfixturevalue(fixture)
+    """A control database of the kind asked for, as `tend migrate` leaves it."""
+    fixture = {"sqlite": "migrated_sqlite_url", "postgresql": "migrated_postgres_url"}
+    url: str = request.getfixturevalue(fixture[request.param])
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest) -> str:
+    """The same before `tend migrate`."""
+    fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}
+    url: str = request.getfixturevalue(fixture[request.param])
     return url
 
 

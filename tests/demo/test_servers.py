@@ -139,8 +139,8 @@ def test_each_test_finds_redis_empty(redis_url: str, _again: int) -> None:
 
 
 @pytest.mark.parametrize("_again", range(2))
-def test_each_test_finds_a_database_of_its_own(database_url: str, _again: int) -> None:
-    engine = sqlalchemy.create_engine(database_url)
+def test_each_test_finds_a_database_of_its_own(empty_database_url: str, _again: int) -> None:
+    engine = sqlalchemy.create_engine(empty_database_url)
     with engine.begin() as connection:
         assert sqlalchemy.inspect(connection).get_table_names() == []
         connection.execute(sqlalchemy.text("CREATE TABLE left_behind (id INTEGER)"))

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.worker.conftest import control, keyring, scenario, sqlite_template
+from tests.worker.conftest import control, keyring, scenario
 
-__all__ = ["control", "keyring", "scenario", "sqlite_template"]
+__all__ = ["control", "keyring", "scenario"]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The engine tests' scenario, and the environment that gives other processes the same."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,13 +7,11 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from tests.worker.audit import keeping
-from tests.worker.conftest import scenario
-from worker import migrate
-from worker.database import Database
+from tests.worker.conftest import control, scenario
 from worker.keys import Keyring
 from worker.settings import Settings
 
-__all__ = ["scenario"]
+__all__ = ["control", "scenario"]
 
 
 @pytest.fixture
@@ -25,14 +22,6 @@ def keys() -> str:
 @pytest.fixture
 def keyring(keys: str) -> Keyring:
     return Keyring.from_settings(Settings(keys=SecretStr(keys)))
-
-
-@pytest.fixture
-def control(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    migrate.upgrade(database)
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from tests.faults.invariants import assert_nothing_lost_or_done_twice
 from tests.faults.processes import PATIENCE, eventually, tend
 from tests.faults.servers import Machine, machine
 from tests.worker.scenario import Scenario
+from worker import migrate
 from worker.audit.verify import verify
+from worker.database import Database
 from worker.errors import DatabaseUnreachable
 
 RECORDS = 30
@@ -44,9 +46,12 @@ def server(own_postgres: Postgres) -> Iterator[Machine]:
 
 
 @pytest.fixture
-def postgres_url(own_postgres: Postgres, server: Machine) -> str:
+def migrated_postgres_url(own_postgres: Postgres, server: Machine) -> str:
     assert server.process is own_postgres.process
-    return own_postgres.create_database("tend")
+    url = own_postgres.create_database("tend")
+    with closing(Database(url)) as database:
+        migrate.upgrade(database)
+    return url
 
 
 def assert_exact(scenario: Scenario, run_id: int) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import event, func, select, text
 
 from tests.worker.audit.history import PERSON, POLICY, wanted
 from tests.worker.audit.keeping import SIGNER, ids, positions, sequence, write
-from worker import migrate, operations, runs
+from worker import operations, runs
 from worker.audit import verify
 from worker.audit.sequencer import Sequencer
 from worker.database import Database
@@ -89,7 +89,6 @@ def test_a_writer_killed_before_any_statement_leaves_all_of_it_or_nothing(
     database_url: str, work: Callable[[Database], object]
 ) -> None:
     with closing(Database(database_url)) as database:
-        migrate.upgrade(database)
         statements = 0
         while not survives(database, work, statements):
             assert count(database, Entry) == 0
@@ -108,7 +107,6 @@ def test_a_sequencer_killed_before_any_statement_leaves_nothing_half_done(
     database_url: str,
 ) -> None:
     with closing(Database(database_url)) as database:
-        migrate.upgrade(database)
         write(database, ENTRIES, "run_succeeded")
         statements = 0
         while not survives(database, give_positions, statements):

@@ -1,5 +1,5 @@
 """The engine's scenario, for a job's own test."""
 
-from tests.worker.conftest import control, keyring, scenario, sqlite_template
+from tests.worker.conftest import control, keyring, scenario
 
-__all__ = ["control", "keyring", "scenario", "sqlite_template"]
+__all__ = ["control", "keyring", "scenario"]

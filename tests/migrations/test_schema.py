@@ -14,8 +14,8 @@ from worker.database import Database
 from worker.tables import Table
 
 
-def test_the_migrated_schema_equals_the_models(database_url: str) -> None:
-    database = Database(database_url)
+def test_the_migrated_schema_equals_the_models(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     migrate.upgrade(database)
     with database.transaction() as session:
         context = MigrationContext.configure(session.connection())
@@ -23,9 +23,9 @@ def test_the_migrated_schema_equals_the_models(database_url: str) -> None:
     database.close()
 
 
-def test_columns_defaults_and_keys_are_those_of_the_models(database_url: str) -> None:
+def test_columns_defaults_and_keys_are_those_of_the_models(empty_database_url: str) -> None:
     """What the comparison above leaves out: server defaults, primary keys, autoincrement."""
-    migrated, modelled = Database(database_url), Database(database_url)
+    migrated, modelled = Database(empty_database_url), Database(empty_database_url)
     migrate.upgrade(migrated)
     by_migration = described(migrated)
     with migrated.transaction() as session:
@@ -37,8 +37,8 @@ def test_columns_defaults_and_keys_are_those_of_the_models(database_url: str) ->
     modelled.close()
 
 
-def test_a_downgrade_leaves_nothing_behind(database_url: str) -> None:
-    database = Database(database_url)
+def test_a_downgrade_leaves_nothing_behind(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     migrate.upgrade(database)
     with database.transaction() as session:
         command.downgrade(migrate.config(session.connection()), "base")

@@ -14,7 +14,6 @@ from sqlalchemy import make_url
 from tests.worker.scenario import Clock, Scenario, inline_engine
 from worker.database import Database
 from worker.keys import Keyring
-from worker.tables import Table
 from worker.targets.mongo import MongoTarget
 
 INDEXES = {
@@ -23,25 +22,12 @@ INDEXES = {
 }
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(server_folder: Path) -> Path:
-    """The tables, made once: a copy of a file costs less than making them anew."""
-    path = server_folder / "template.sqlite"
-    database = Database(f"sqlite:///{path}")
-    Table.metadata.create_all(database.engine)
-    database.close()
-    return path
-
-
 @pytest.fixture
-def control(database_url: str, sqlite_template: Path) -> Iterator[Database]:
-    """An empty control database of the models' own making; migrations have tests of their own."""
-    file = make_url(database_url).database
+def control(database_url: str, migrated_sqlite: Path) -> Iterator[Database]:
+    """A migrated control database with nothing in it."""
     database = Database(database_url)
-    if database.dialect == "sqlite" and file is not None:
-        shutil.copyfile(sqlite_template, file)
-    else:
-        Table.metadata.create_all(database.engine, checkfirst=False)
+    if database.dialect == "sqlite":  # a module may name a file that is not there yet
+        shutil.copyfile(migrated_sqlite, str(make_url(database_url).database))
     yield database
     database.close()
 

@@ -23,7 +23,7 @@ from demo.servers import Mongo
 from tests.worker import accounts
 from tests.worker.audit.history import POLICY, wanted
 from tests.worker.cli.conftest import logging_as_it_was  # noqa: F401 - a fixture
-from worker import migrate, queue, runs
+from worker import queue, runs
 from worker.cli import main
 from worker.database import Database, now
 from worker.doctor import Finding, examine
@@ -73,9 +73,8 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def control(sqlite_url: str) -> Iterator[Database]:
-    with closing(Database(sqlite_url)) as opened:
-        migrate.upgrade(opened)
+def control(migrated_sqlite_url: str) -> Iterator[Database]:
+    with closing(Database(migrated_sqlite_url)) as opened:
         for kind in ("scheduler", "worker"):
             Heartbeat(opened, kind).beat()
         yield opened
@@ -137,11 +136,9 @@ def test_where_everything_is_well_every_check_is_ok(settings: Settings) -> None:
 
 
 def test_a_control_database_on_postgresql_is_looked_at_alike(
-    settings: Settings, postgres_url: str
+    settings: Settings, migrated_postgres_url: str
 ) -> None:
-    with closing(Database(postgres_url)) as database:
-        migrate.upgrade(database)
-    findings = examine(Site(with_(settings, database_url=postgres_url)))
+    findings = examine(Site(with_(settings, database_url=migrated_postgres_url)))
     assert set(not_ok(findings)) == {"scheduler", "worker"}
     assert "PostgreSQL is migrated" in " ".join(finding.says for finding in findings)
 

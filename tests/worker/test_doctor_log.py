@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from tests.worker.audit.keeping import KEY, SIGNER, sequence, write
 from worker import database as control_database
-from worker import migrate
 from worker.audit import checkpoints, verify
 from worker.audit.anchors import Anchors
 from worker.database import Database
@@ -26,9 +25,8 @@ OTHER_KEY = "B" * 43 + "="
 
 
 @pytest.fixture
-def control(sqlite_url: str) -> Iterator[Database]:
-    database = Database(sqlite_url)
-    migrate.upgrade(database)
+def control(migrated_sqlite_url: str) -> Iterator[Database]:
+    database = Database(migrated_sqlite_url)
     yield database
     database.close()
 

@@ -28,8 +28,8 @@ def upgrade() -> None:
 
 
 @pytest.fixture
-def empty(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
+def empty(empty_database_url: str) -> Iterator[Database]:
+    database = Database(empty_database_url)
     yield database
     database.close()
 
@@ -109,9 +109,9 @@ def test_a_refusal_does_not_tell_the_password(postgres_url: str) -> None:
     database.close()
 
 
-def test_processes_that_migrate_at_once_apply_each_revision_once(database_url: str) -> None:
+def test_processes_that_migrate_at_once_apply_each_revision_once(empty_database_url: str) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
-        applied = pool.map(migrate_in_a_process, [database_url] * 3, chunksize=1)
+        applied = pool.map(migrate_in_a_process, [empty_database_url] * 3, chunksize=1)
     assert sorted(applied) == [[], [], ["0001 control database"]]
 
 

@@ -12,7 +12,7 @@ from worker.database import Database, now
 from worker.errors import ForbiddenArrow
 from worker.states import ALLOWED, ARROWS, UNFINISHED, State
 from worker.states_doc import FIRST, document
-from worker.tables import Entry, Run, Table
+from worker.tables import Entry, Run
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "states.md"
 ACTOR = identity.service("test")
@@ -21,7 +21,6 @@ ACTOR = identity.service("test")
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url)
-    Table.metadata.create_all(opened.engine)
     yield opened
     opened.close()
 

@@ -8,7 +8,6 @@ import redis
 
 from jobs.pos_sync.limits import Limits, Pace
 from jobs.pos_sync.transport import Http, Rules
-from jobs.tables import Table
 from tests.jobs.pos_sync.desk import NOW, Book, Desk
 from tests.jobs.pos_sync.provider import Provider, provider
 from tests.jobs.pos_sync.shops import SqlShop
@@ -55,10 +54,11 @@ def connect(shop: Provider, limits: Limits) -> Iterator[Connect]:
 
 
 @pytest.fixture
-def desk(sqlite_url: str, sqlite_shop_url: str, shop: Provider, redis_url: str) -> Iterator[Desk]:
+def desk(
+    migrated_sqlite_url: str, sqlite_shop_url: str, shop: Provider, redis_url: str
+) -> Iterator[Desk]:
     """A kiosk's shop in SQL."""
-    control, server = Database(sqlite_url), SqlServer(sqlite_shop_url)
-    Table.metadata.create_all(control.engine)
+    control, server = Database(migrated_sqlite_url), SqlServer(sqlite_shop_url)
     with redis.Redis.from_url(redis_url) as client:
         yield Desk(Book(control), SqlShop(server), shop, client)
     server.close()

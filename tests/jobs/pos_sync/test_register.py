@@ -13,7 +13,6 @@ from jobs.pos_sync.failures import CLASSES, Kind, SyncFailed
 from jobs.pos_sync.register import SOONEST, due, find, register, settle_failure
 from jobs.pos_sync.stores import Store
 from jobs.pos_sync.tables import PosStore
-from jobs.tables import Table
 from tests.jobs.pos_sync.desk import NOW
 from worker.database import Database
 
@@ -21,9 +20,8 @@ PAST, FUTURE = NOW - timedelta(minutes=1), NOW + timedelta(minutes=1)
 
 
 @pytest.fixture
-def session(sqlite_url: str) -> Iterator[Session]:
-    database = Database(sqlite_url)
-    Table.metadata.create_all(database.engine)
+def session(migrated_sqlite_url: str) -> Iterator[Session]:
+    database = Database(migrated_sqlite_url)
     with database.transaction() as found:
         register(found, [Store(f"sql/{one}", f"Camp {one}", "rest", "") for one in range(7)])
         found.flush()

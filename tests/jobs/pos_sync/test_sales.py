@@ -21,7 +21,6 @@ from jobs.pos_sync.failures import Kind, SyncFailed
 from jobs.pos_sync.passes import Overtaken, Pass, moment_text
 from jobs.pos_sync.sales import Sale, SalesPage
 from jobs.pos_sync.sales_mongo import MongoSales
-from jobs.tables import Table
 from tests.jobs.pos_sync.conftest import Connect
 from tests.jobs.pos_sync.desk import NOW, TOKENS, Book, Desk
 from tests.jobs.pos_sync.provider import Answer, Asked, Provider, said
@@ -258,9 +257,10 @@ def test_an_answer_of_another_shape_is_a_failure_and_no_empty_page(
 
 
 @pytest.fixture
-def desk(sqlite_url: str, books: MongoShop, shop: Provider, redis_url: str) -> Iterator[Desk]:
-    control = Database(sqlite_url)
-    Table.metadata.create_all(control.engine)
+def desk(
+    migrated_sqlite_url: str, books: MongoShop, shop: Provider, redis_url: str
+) -> Iterator[Desk]:
+    control = Database(migrated_sqlite_url)
     books.database.stores.delete_many({})
     with redis.Redis.from_url(redis_url) as client:
         yield Desk(Book(control), books, shop, client)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.worker.conftest import control, keyring, sqlite_template
+from tests.worker.conftest import control, keyring
 from tests.worker.probes.conftest import watch
 
-__all__ = ["control", "keyring", "sqlite_template", "watch"]
+__all__ = ["control", "keyring", "watch"]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import time
 from multiprocessing.process import BaseProcess
 
 from tests.worker.audit.keeping import SIGNER, ids, positions, sequence, write
-from worker import migrate
 from worker.audit import verify
 from worker.audit.sequencer import Sequencer
 from worker.database import Database
@@ -39,7 +38,6 @@ def started(target: object, *arguments: object) -> BaseProcess:
 
 def test_eight_writers_and_three_sequencers_leave_one_log_without_gaps(database_url: str) -> None:
     database = Database(database_url)
-    migrate.upgrade(database)
     sequencers = [started(give, database_url) for _ in range(3)]
     writers = [started(work, database_url) for _ in range(WRITERS)]
     for process in writers:

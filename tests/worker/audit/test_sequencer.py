@@ -14,13 +14,12 @@ from worker.audit.sequencer import CHECKPOINT_EVERY, HEARTBEAT_EVERY, Sequencer
 from worker.audit.signing import Signer
 from worker.database import Database
 from worker.errors import LogAltered
-from worker.tables import Checkpoint, Entry, Position, Subtree, Table, Unsequenced
+from worker.tables import Checkpoint, Entry, Position, Subtree, Unsequenced
 
 
 @pytest.fixture
 def control(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
-    Table.metadata.create_all(database.engine)
     yield database
     database.close()
 

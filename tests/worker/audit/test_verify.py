@@ -19,7 +19,7 @@ from worker.audit.findings import Report
 from worker.audit.snapshot import Snapshot
 from worker.database import Database
 from worker.errors import DatabaseUnreachable
-from worker.tables import Chunk, Entry, Run, Table
+from worker.tables import Chunk, Entry, Run
 
 Tamper = Callable[[Session], object]
 
@@ -234,7 +234,6 @@ def test_a_transaction_that_was_rolled_back_is_no_gap_on_sqlite_and_a_note_on_po
     database_url: str,
 ) -> None:
     database = Database(database_url)
-    Table.metadata.create_all(database.engine)
     for is_kept in (True, False, True):
         with suppress(InterruptedError), database.transaction() as session:
             entries.append(session, "policy_enabled", PERSON.actor, policy="a-test")
@@ -267,7 +266,6 @@ def test_verifying_waits_for_no_writer_and_makes_none_wait(control: Database) ->
 
 def test_a_snapshot_keeps_its_moment_and_cannot_write(database_url: str) -> None:
     database = Database(database_url)
-    Table.metadata.create_all(database.engine)
     snapshot = Snapshot(database)
     count = select(func.count()).select_from(Entry)
     with snapshot.transaction() as seen:

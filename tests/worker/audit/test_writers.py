@@ -15,13 +15,12 @@ from tests.worker.audit.keeping import SIGNER, add, ids, sequence, write
 from worker.audit import verify
 from worker.audit.writers import Writers
 from worker.database import Database
-from worker.tables import Entry, Table, Unsequenced
+from worker.tables import Entry, Unsequenced
 
 
 @pytest.fixture
-def control(sqlite_url: str) -> Iterator[Database]:
-    database = Database(sqlite_url)
-    Table.metadata.create_all(database.engine)
+def control(migrated_sqlite_url: str) -> Iterator[Database]:
+    database = Database(migrated_sqlite_url)
     yield database
     database.close()
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from worker import migrate
 from worker.console.installation import Installation
 from worker.console.readiness import Readiness
 from worker.console.server import Server
@@ -47,15 +46,6 @@ def ask(
         return Answer(response.status, response.headers, response.read())
     finally:
         connection.close()
-
-
-@pytest.fixture
-def control(database_url: str) -> Iterator[Database]:
-    """A control database as `tend migrate` makes it."""
-    database = Database(database_url)
-    migrate.upgrade(database)
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import pytest
 from tests.worker.audit.keeping import SIGNER, sequence, write
 from worker.database import Database
 from worker.evidence import bundle, verifier
-from worker.tables import Table
 
 FEW, MANY = 2_000, 20_000
 GROWTH = 6_000_000
@@ -46,9 +45,8 @@ except SystemExit as ended:
 
 
 @pytest.fixture
-def control(sqlite_url: str) -> Iterator[Database]:
-    with closing(Database(sqlite_url)) as database:
-        Table.metadata.create_all(database.engine)
+def control(migrated_sqlite_url: str) -> Iterator[Database]:
+    with closing(Database(migrated_sqlite_url)) as database:
         yield database
 
 

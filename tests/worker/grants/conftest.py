@@ -5,16 +5,14 @@ from contextlib import closing
 import pytest
 from sqlalchemy import make_url, text
 
-from worker import migrate
 from worker.database import Database
 from worker.grants import control
 
 
 @pytest.fixture
-def owner(postgres_url: str) -> Iterator[Database]:
+def owner(migrated_postgres_url: str) -> Iterator[Database]:
     """The control database as the owner of its tables sees it."""
-    with closing(Database(postgres_url)) as database:
-        migrate.upgrade(database)
+    with closing(Database(migrated_postgres_url)) as database:
         yield database
 
 

@@ -17,7 +17,7 @@ from worker.database import Database
 from worker.errors import TargetMissing
 from worker.keys import Keyring
 from worker.registry import frozen_policy
-from worker.tables import Run, Table
+from worker.tables import Run
 
 
 @pytest.fixture
@@ -37,9 +37,10 @@ def shop(site: Site) -> Site:
 
 
 @pytest.fixture
-def scenario(shop: Site, keyring: Keyring, tmp_path: Path) -> Iterator[Scenario]:
-    database = Database(f"sqlite:///{tmp_path / 'control.sqlite'}")
-    Table.metadata.create_all(database.engine)
+def scenario(
+    shop: Site, migrated_sqlite_url: str, keyring: Keyring, tmp_path: Path
+) -> Iterator[Scenario]:
+    database = Database(migrated_sqlite_url)
     clock = Clock()
     engine = inline_engine(database, {"sql": shop.target}, keyring, tmp_path, clock)
     yield Scenario(engine, cast(Any, None), clock)
