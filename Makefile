@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ROWS ?= 200000
 
-.PHONY: help install demo test check bench revision lock
+.PHONY: help install demo test test-fast check bench revision lock
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 
@@ -18,8 +18,13 @@ install: .venv/installed ## make .venv with everything, so that .venv/bin/tend w
 demo: install ## see it work: real servers, real data, ROWS=200000 (or all)
 	@$(BIN)/python -m demo --rows $(ROWS)
 
+# Processes under test would each compile the sources anew.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
 test: install ## run the whole test suite against real servers
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-fast: install ## leave out what needs processes of its own: faults, browser, terminals
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not system"
 
 check: install ## ruff, mypy, import contracts, dependencies
 	$(BIN)/ruff check .

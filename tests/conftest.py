@@ -20,6 +20,8 @@ from demo.servers import Mongo, Postgres, Valkey, mongod, postgres, valkey
 from worker import migrate
 from worker.database import Database as Control
 
+HERE = Path(__file__).parent
+SYSTEM = {"browser", "faults"}
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folders made in it have names nobody can guess
 if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 8 * 1024**3:
     # Tests kill processes, never the power: what they write need not reach a disk.
@@ -173,6 +175,14 @@ def postgresql_shop_url(postgres_server: Postgres) -> Iterator[str]:
     name = _fresh_name()
     yield postgres_server.create_database(name)
     postgres_server.drop_database(name)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever is in these folders runs processes of Tend, or a browser."""
+    for item in items:
+        if SYSTEM & set(item.path.relative_to(HERE).parts[:1]):
+            item.add_marker(pytest.mark.system)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -38,6 +38,7 @@ def test_a_server_ends_with_its_block_even_on_ctrl_c(start: Start, folder: Path)
     assert server.process.returncode == 0
 
 
+@pytest.mark.system
 @every_server
 def test_a_server_dies_with_a_parent_that_is_killed(start: Start, folder: Path) -> None:
     program = (

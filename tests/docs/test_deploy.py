@@ -129,6 +129,7 @@ def _parsed(unit: str) -> ConfigParser:
     return parser
 
 
+@pytest.mark.system
 def test_the_container_holds_all_that_a_command_needs(tmp_path: Path) -> None:
     for name in " ".join(COPIED).split():
         source = ROOT / name
@@ -168,6 +169,7 @@ def test_each_process_has_its_command_in_a_container() -> None:
     assert all(float(grace) > drain for grace in [*graces, DEFINITION["stopTimeout"]])
 
 
+@pytest.mark.system
 def test_the_health_check_of_ecs_holds_while_a_process_lives_and_not_without(
     unmigrated: Tend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

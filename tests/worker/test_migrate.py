@@ -109,6 +109,7 @@ def test_a_refusal_does_not_tell_the_password(postgres_url: str) -> None:
     database.close()
 
 
+@pytest.mark.system
 def test_processes_that_migrate_at_once_apply_each_revision_once(empty_database_url: str) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         applied = pool.map(migrate_in_a_process, [empty_database_url] * 3, chunksize=1)

@@ -102,6 +102,7 @@ def runs_reach(control: Database, number: int) -> Callable[[], bool]:
     return lambda: count(control, Run) >= number
 
 
+@pytest.mark.system
 @on_sqlite
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_cleanly_within_seconds(
@@ -116,6 +117,7 @@ def test_a_signal_ends_it_cleanly_within_seconds(
     assert count(control, Process) == 0
 
 
+@pytest.mark.system
 @on_sqlite
 def test_what_is_fired_is_rung(control: Database, start: Start, output: Path) -> None:
     start()
@@ -123,6 +125,7 @@ def test_what_is_fired_is_rung(control: Database, start: Start, output: Path) ->
     eventually(lambda: count(control, Doorbell) == 0)
 
 
+@pytest.mark.system
 def test_replicas_fire_each_slot_once_though_one_of_them_is_killed(
     control: Database, start: Start
 ) -> None:
@@ -142,6 +145,7 @@ def test_replicas_fire_each_slot_once_though_one_of_them_is_killed(
     assert replicas[2].is_alive()
 
 
+@pytest.mark.system
 @on_sqlite
 def test_while_redis_is_away_it_fires_complains_once_and_owes_the_rings(
     control: Database, start: Start, output: Path, tmp_path: Path
@@ -157,6 +161,7 @@ def test_while_redis_is_away_it_fires_complains_once_and_owes_the_rings(
     assert heard.count("Redis does not answer.") == 1
 
 
+@pytest.mark.system
 @on_sqlite
 def test_a_reconciler_that_raises_is_logged_and_stops_nothing(
     control: Database, start: Start, output: Path
@@ -167,6 +172,7 @@ def test_a_reconciler_that_raises_is_logged_and_stops_nothing(
     assert process.is_alive()
 
 
+@pytest.mark.system
 @on_sqlite
 def test_a_loop_that_dies_ends_the_process_with_an_error(start: Start, output: Path) -> None:
     process = start(reconcile=break_the_loop)

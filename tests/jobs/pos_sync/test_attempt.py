@@ -413,6 +413,7 @@ def _settle_and_die(control: str, kiosks: str, redis_url: str, place: str) -> No
         attend(tools, "sql/1")
 
 
+@pytest.mark.system
 def test_what_a_killed_worker_did_not_tell_the_application_is_told_by_the_next_look(
     desk: Desk, sqlite_url: str, sqlite_shop_url: str, redis_url: str
 ) -> None:

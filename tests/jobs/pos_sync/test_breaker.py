@@ -92,6 +92,7 @@ def test_a_store_that_fails_again_right_after_its_probe_waits_longer(
     assert trip(breaker).wait == 120_000
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_of_sixteen_processes_one_probes(
     breaker: Breaker, client: "redis.Redis", redis_url: str

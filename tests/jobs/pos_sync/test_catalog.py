@@ -239,6 +239,7 @@ def _write_and_die(url: str) -> None:
     SqlCatalog(killed).write(shop.key, standing, page(product("p1", "2.00", 5), cursor="next"))
 
 
+@pytest.mark.system
 def test_a_worker_killed_between_page_and_cursor_leaves_neither(postgresql_shop_url: str) -> None:
     server = SqlServer(postgresql_shop_url)
     shop = SqlShop(server)

@@ -10,6 +10,7 @@ from jobs.pos_sync.limits import Limits, Pace
 from tests.jobs.pos_sync.workers import EVERY_20_MS, ask, context
 
 
+@pytest.mark.system
 @pytest.mark.timeout(600)
 def test_eight_processes_together_keep_the_limit(redis_url: str) -> None:
     """The first turn came after the first beginning, and a turn is noted late, never early."""

@@ -144,6 +144,7 @@ def _write_and_die(url: str, name: str) -> None:
     MongoSales(killed).write(STORE, FIRST, page(sale("o1/a", 5), cursor="next"))
 
 
+@pytest.mark.system
 def test_a_worker_killed_between_page_and_cursor_leaves_neither(
     books: MongoShop, sales: MongoSales, mongo_url: str
 ) -> None:

@@ -3,6 +3,7 @@
 import os
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import update
 
 from tests.faults.processes import eventually
@@ -17,6 +18,7 @@ from worker.tables import Process
 __all__ = ["bare", "logging_as_it_was", "tend", "unmigrated"]
 
 
+@pytest.mark.system
 def test_a_worker_tells_that_no_scheduler_lives(bare: Tend, heard: Heard) -> None:
     channel, messages = heard
     control = Database(os.environ["TEND_DATABASE_URL"])

@@ -4,6 +4,8 @@ import multiprocessing
 import time
 from multiprocessing.process import BaseProcess
 
+import pytest
+
 from tests.worker.audit.keeping import SIGNER, ids, positions, sequence, write
 from worker.audit import verify
 from worker.audit.sequencer import Sequencer
@@ -36,6 +38,7 @@ def started(target: object, *arguments: object) -> BaseProcess:
     return process
 
 
+@pytest.mark.system
 def test_eight_writers_and_three_sequencers_leave_one_log_without_gaps(database_url: str) -> None:
     database = Database(database_url)
     sequencers = [started(give, database_url) for _ in range(3)]

@@ -5,6 +5,8 @@ import threading
 import time
 from typing import Any
 
+import pytest
+
 from tests.worker.cli.conftest import AMPLE, Tend
 from tests.worker.cli.terminal import PATIENCE
 from tests.worker.cli.test_processes import workers
@@ -74,6 +76,7 @@ def test_an_inline_run_waits_for_the_brake_and_goes_on_when_it_is_released(tend:
     assert tend.shop.salesData.count_documents({}) == 0
 
 
+@pytest.mark.system
 def test_workers_go_on_at_once_when_the_brake_is_released(tend: Tend) -> None:
     """No scheduler runs here: the command itself rings."""
     tend.old_sales(60)
@@ -115,6 +118,7 @@ def test_releasing_what_is_not_pulled_is_said(tend: Tend) -> None:
     assert "No brake is pulled for all policies; `tend brake show` lists what is." in ended.err
 
 
+@pytest.mark.system
 def test_a_run_is_paused_and_resumed_by_commands(tend: Tend) -> None:
     tend.policy("sales-retention", AMPLE + "batch: {records: 10, pause: 60s}\nchunk: 25\n")
     tend.old_sales(60)

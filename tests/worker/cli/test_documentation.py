@@ -117,6 +117,7 @@ def test_every_exit_code_a_run_can_end_with_is_documented() -> None:
     assert codes <= set(re.findall(r"^\| (\d+) \|", section("Exit codes"), re.MULTILINE))
 
 
+@pytest.mark.system
 def test_help_comes_without_waiting_for_drivers() -> None:
     looks = "import sys; from worker.cli import main; main(['--help']); "
     looks += "assert not {'pymongo', 'sqlalchemy', 'dramatiq', 'alembic'} & set(sys.modules)"

@@ -31,6 +31,7 @@ def test_a_receipt_for_a_person_has_a_line_for_each_chunk(purged: Tend) -> None:
     assert "due 20" in line
 
 
+@pytest.mark.system
 def test_a_receipt_as_json_is_checked_by_a_bare_python(purged: Tend, tmp_path: Path) -> None:
     assert purged("audit", "bundle", str(tmp_path / "q.zip"), *PERIOD).code == 0
     folder = unpacked(tmp_path / "q.zip")

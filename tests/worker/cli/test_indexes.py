@@ -184,6 +184,7 @@ def test_a_user_who_may_not_is_told_so(tend: Tend, mongo_read_url: str) -> None:
     assert (action, detail["code"]) == ("index_failed", "target_refused")
 
 
+@pytest.mark.system
 def test_on_a_terminal_its_name_is_asked_for(tend: Tend) -> None:
     with Terminal(tend, "indexes", "create", WANTED, "--reason", "x") as terminal:
         terminal.wait_for(f"Type {WANTED} to create it: ")
@@ -198,6 +199,7 @@ def test_on_a_terminal_its_name_is_asked_for(tend: Tend) -> None:
     assert row(tend, WANTED)["state"] == "present"
 
 
+@pytest.mark.system
 def test_ctrl_c_ends_the_command_and_says_that_the_build_goes_on(
     tend: Tend, mongo_url: str
 ) -> None:

@@ -54,6 +54,7 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not psutil.wait_procs(processes, timeout=PATIENCE)[1]
 
 
+@pytest.mark.system
 def test_a_worker_does_what_commands_ask_for(tend: Tend) -> None:
     tend.old_sales(60)
     before = list(tend.shop.salesData.find().sort("_id"))
@@ -73,6 +74,7 @@ def test_a_worker_does_what_commands_ask_for(tend: Tend) -> None:
         assert (refused.code, refused.json["state"]) == (3, "refused")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_whole_group_stops_a_worker_gently(
     tend: Tend, number: signal.Signals
@@ -87,6 +89,7 @@ def test_a_signal_to_the_whole_group_stops_a_worker_gently(
     assert seen("worker") == 0
 
 
+@pytest.mark.system
 def test_workers_do_not_outlive_the_command_that_started_them(tend: Tend) -> None:
     with workers(tend, 1) as worker:
         family = psutil.Process(worker.pid).children(recursive=True)
@@ -94,6 +97,7 @@ def test_workers_do_not_outlive_the_command_that_started_them(tend: Tend) -> Non
         assert gone(family)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_ends_the_command_and_its_siblings(tend: Tend, victim: int) -> None:
     with workers(tend) as worker:
@@ -103,6 +107,7 @@ def test_a_killed_process_ends_the_command_and_its_siblings(tend: Tend, victim: 
         assert gone(family)
 
 
+@pytest.mark.system
 def test_a_scheduler_rings_and_stops_when_asked(tend: Tend) -> None:
     with running(tend, "scheduler") as scheduler:
         until = time.monotonic() + PATIENCE
@@ -130,6 +135,7 @@ def test_without_redis_a_run_is_accepted_and_told_about(tend: Tend) -> None:
     assert tend("apply", "r-2", "--reason", "x", "--json").json["state"] == "applying"
 
 
+@pytest.mark.system
 def test_ctrl_c_while_watching_leaves_the_run_to_the_workers(tend: Tend) -> None:
     process = subprocess.Popen(
         tend.command("run", "text-dates", "--reason", "x", "--wait"),

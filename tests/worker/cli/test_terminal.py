@@ -37,6 +37,7 @@ def at_work(tend: Tend, *words: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+@pytest.mark.system
 def test_a_run_shows_its_plan_and_asks_for_the_name(tend: Tend) -> None:
     tend.old_sales(30)
     with Terminal(tend, "run", "sales-retention", "--reason", "x", "--inline") as terminal:
@@ -49,6 +50,7 @@ def test_a_run_shows_its_plan_and_asks_for_the_name(tend: Tend) -> None:
     assert tend.shop.salesData.count_documents({}) == 0
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("answer", ["sales\n", "\n", "y\n", "\x04"])
 def test_another_answer_cancels_the_run(tend: Tend, answer: str) -> None:
     tend.old_sales(30)
@@ -61,6 +63,7 @@ def test_another_answer_cancels_the_run(tend: Tend, answer: str) -> None:
     assert tend.shop.salesData.count_documents({}) == 30
 
 
+@pytest.mark.system
 def test_ctrl_c_at_the_question_cancels_the_run(tend: Tend) -> None:
     tend.old_sales(3)
     with Terminal(tend, "run", "sales-retention", "--reason", "x") as terminal:
@@ -71,6 +74,7 @@ def test_ctrl_c_at_the_question_cancels_the_run(tend: Tend) -> None:
     assert "Traceback" not in terminal.shown
 
 
+@pytest.mark.system
 def test_for_a_program_on_a_terminal_the_name_is_asked_for_too(tend: Tend) -> None:
     tend.old_sales(3)
     with Terminal(tend, "run", "sales-retention", "--reason", "x", "--inline", "--json") as one:
@@ -80,6 +84,7 @@ def test_for_a_program_on_a_terminal_the_name_is_asked_for_too(tend: Tend) -> No
     assert '"state": "succeeded"' in one.shown
 
 
+@pytest.mark.system
 def test_yes_asks_nothing(tend: Tend) -> None:
     tend.old_sales(3)
     words = ("run", "sales-retention", "--reason", "x", "--inline", "--yes")
@@ -89,6 +94,7 @@ def test_yes_asks_nothing(tend: Tend) -> None:
     assert tend.shop.salesData.count_documents({}) == 0
 
 
+@pytest.mark.system
 def test_what_a_guard_refuses_is_not_asked_about(tend: Tend) -> None:
     tend.old_sales(30)
     tend.policy("sales-retention", "guards: {max_records: 29, max_percent: 100}\n")
@@ -98,6 +104,7 @@ def test_what_a_guard_refuses_is_not_asked_about(tend: Tend) -> None:
     assert "was refused by a guard" in terminal.shown
 
 
+@pytest.mark.system
 def test_apply_never_asks(tend: Tend) -> None:
     tend.old_sales(3)
     tend.json("plan", "sales-retention")
@@ -106,6 +113,7 @@ def test_apply_never_asks(tend: Tend) -> None:
     assert tend.shop.salesData.count_documents({}) == 0
 
 
+@pytest.mark.system
 def test_after_the_question_the_workers_take_over_without_inline(tend: Tend) -> None:
     tend.old_sales(3)
     with Terminal(tend, "run", "sales-retention", "--reason", "x") as terminal:
@@ -117,6 +125,7 @@ def test_after_the_question_the_workers_take_over_without_inline(tend: Tend) -> 
     assert run["waiting_for"].startswith("a worker; none")
 
 
+@pytest.mark.system
 def test_a_bar_shows_how_far_it_is_on_a_terminal(tend: Tend) -> None:
     tend.old_sales(60)
     tend.json("plan", "sales-retention")
@@ -126,6 +135,7 @@ def test_a_bar_shows_how_far_it_is_on_a_terminal(tend: Tend) -> None:
     assert "━" in terminal.shown
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_inline_run_can_be_resumed(
     tend: Tend, number: signal.Signals, code: int
@@ -150,6 +160,7 @@ def test_an_interrupted_inline_run_can_be_resumed(
     assert 0 < stopped["skipped"]["not_reached"] < 60
 
 
+@pytest.mark.system
 def test_an_interrupted_run_is_finished_by_its_resume(tend: Tend) -> None:
     tend.policy("sales-retention", AMPLE + "batch: {records: 5, pause: 1s}\n")
     tend.old_sales(10)
@@ -196,6 +207,7 @@ def test_while_it_plans_the_first_signal_is_enough() -> None:
         assert signals.asked == signal.SIGINT
 
 
+@pytest.mark.system
 def test_a_command_whose_reader_has_gone_says_nothing_more(tend: Tend) -> None:
     read, write = os.pipe()
     os.close(read)

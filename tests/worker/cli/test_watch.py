@@ -3,6 +3,8 @@
 import signal
 import subprocess
 
+import pytest
+
 from tests.worker.cli.conftest import AMPLE, Tend
 from tests.worker.cli.terminal import PATIENCE, Terminal
 from tests.worker.cli.test_terminal import at_work
@@ -29,6 +31,7 @@ def test_a_run_that_does_not_exist_is_bad_usage(tend: Tend) -> None:
     assert (ended.code, ended.json["error"]["code"]) == (2, "run_unknown")
 
 
+@pytest.mark.system
 def test_a_run_at_work_is_followed_to_its_end(tend: Tend) -> None:
     tend.policy("sales-retention", AMPLE + "batch: {records: 1, pause: 1s}\n")
     tend.old_sales(15)
@@ -48,6 +51,7 @@ def test_a_run_at_work_is_followed_to_its_end(tend: Tend) -> None:
     assert "r-1 of sales-retention: succeeded" in watched.stdout
 
 
+@pytest.mark.system
 def test_ctrl_c_detaches_and_the_run_goes_on(tend: Tend) -> None:
     tend.policy("sales-retention", SLOW)
     tend.old_sales(40)
@@ -62,6 +66,7 @@ def test_ctrl_c_detaches_and_the_run_goes_on(tend: Tend) -> None:
     assert "Traceback" not in terminal.shown
 
 
+@pytest.mark.system
 def test_a_run_that_waits_says_for_what(tend: Tend) -> None:
     tend.old_sales(3)
     assert tend("run", "sales-retention", "--reason", "x").code == 0

@@ -145,6 +145,7 @@ def console(database_url: str) -> Iterator[subprocess.Popen[bytes]]:
     process.communicate()
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_process_though_a_client_hangs_on(
     console: subprocess.Popen[bytes], number: signal.Signals
@@ -159,6 +160,7 @@ def test_a_signal_ends_the_process_though_a_client_hangs_on(
         assert console.wait(60) == 0
 
 
+@pytest.mark.system
 def test_an_address_that_is_taken_is_one_sentence(control: Database, database_url: str) -> None:
     assert control.dialect == "sqlite"
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -53,6 +53,7 @@ def lines(packed: Path, name: str) -> list[Any]:
         return [json.loads(line) for line in files.read(name).splitlines()]
 
 
+@pytest.mark.system
 def test_a_bare_python_finds_nothing_off_packed_or_unpacked(packed: Path) -> None:
     folder = unpacked(packed)
     for place in (folder, packed):
@@ -62,6 +63,7 @@ def test_a_bare_python_finds_nothing_off_packed_or_unpacked(packed: Path) -> Non
     assert "mongo/salesData restored: 20 records" in said
 
 
+@pytest.mark.system
 def test_the_key_that_a_reviewer_had_before_is_believed_instead(packed: Path) -> None:
     folder = unpacked(packed)
     known = (folder / "keys.txt").read_text()
@@ -206,6 +208,7 @@ def test_what_is_drawn_depends_on_no_order_and_on_no_repetition(
     assert drawn(names) == drawn(names[::-1] * 2) == sorted(set(names), key=rank)[:count]
 
 
+@pytest.mark.system
 def test_a_bundle_of_one_policy_has_its_entries_alone_and_says_so(
     scenario: Scenario, tmp_path: Path
 ) -> None:
@@ -217,6 +220,7 @@ def test_a_bundle_of_one_policy_has_its_entries_alone_and_says_so(
     assert "of one policy alone" in (folder / "README.txt").read_text()
 
 
+@pytest.mark.system
 def test_a_period_without_entries_has_a_bundle_that_says_so(
     scenario: Scenario, tmp_path: Path
 ) -> None:
@@ -291,6 +295,7 @@ def replace_keys(folder: Path) -> None:
     (folder / "keys.txt").write_text("nobody's key")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("forge", "says"),
     [
@@ -320,6 +325,7 @@ def test_the_verifier_says_what_was_forged(
     assert says in said
 
 
+@pytest.mark.system
 def test_evidence_is_refused_until_a_checkpoint_covers_it(
     scenario: Scenario, tmp_path: Path
 ) -> None:

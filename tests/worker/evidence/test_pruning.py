@@ -64,6 +64,7 @@ def aged(db: Database, positions: int, years: int) -> None:
         session.execute(update(Entry).where(Entry.id.in_(old)).values(at=past))
 
 
+@pytest.mark.system
 def test_what_a_bundle_holds_goes_and_every_root_stays_as_it_was(
     scenario: Scenario, packed: Path
 ) -> None:

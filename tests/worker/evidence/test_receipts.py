@@ -80,6 +80,7 @@ def test_a_receipt_has_two_dates(scenario: Scenario) -> None:
     assert after["last_copy_destroyed_at"] == json.loads(done.body)["at"]
 
 
+@pytest.mark.system
 def test_a_bare_python_finds_nothing_off_in_a_receipt(scenario: Scenario, tmp_path: Path) -> None:
     destroy_archive(scenario)
     code, said = checked(kept(told(scenario), tmp_path))
@@ -119,6 +120,7 @@ def sign_otherwise(said: dict[str, Any]) -> None:
     said["checkpoint"] = said["checkpoint"].replace("at 20", "at 19")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("forge", "says"),
     [

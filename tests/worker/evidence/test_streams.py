@@ -59,6 +59,7 @@ def peak(code: str, *words: object, flags: tuple[str, ...] = ()) -> tuple[int, l
     return int(last) * 1024, said
 
 
+@pytest.mark.system
 def test_memory_does_not_grow_with_the_log(control: Database, tmp_path: Path) -> None:
     url = control.engine.url.render_as_string(hide_password=False)
     verify = Path(str(verifier.__file__))

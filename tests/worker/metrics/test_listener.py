@@ -60,6 +60,7 @@ def is_ready_for(port: int, *checks: str) -> bool:
     return set(json.loads(answer[1])["checks"]) == set(checks)
 
 
+@pytest.mark.system
 def test_a_scheduler_answers_and_stays_small(port: int) -> None:
     with started({"TEND_METRICS_PORT": str(port)}, "scheduler") as scheduler:
         eventually(lambda: says(port, 'tend_processes{kind="scheduler"} 1.0'), seconds=90)
@@ -72,6 +73,7 @@ def test_a_scheduler_answers_and_stays_small(port: int) -> None:
         assert scheduler.stop(60) == 0
 
 
+@pytest.mark.system
 def test_of_several_workers_with_one_port_one_answers_for_all(port: int) -> None:
     environment = {"TEND_METRICS_PORT": str(port)}
     with started(environment, "worker", "--processes", "2", "--threads", "1") as worker:
@@ -81,6 +83,7 @@ def test_of_several_workers_with_one_port_one_answers_for_all(port: int) -> None
         assert MIB < idle_memory(worker) < 150 * MIB
 
 
+@pytest.mark.system
 def test_what_is_at_no_path_or_takes_no_answer_is_refused_in_the_one_form(
     port: int,
 ) -> None:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
+
 from tests.worker.console.api.conftest import Api
 from tests.worker.console.conftest import Answer
 from worker.audit import keeping, merkle
@@ -67,6 +69,7 @@ def test_an_export_is_the_file_that_its_statement_hashes(api: Api) -> None:
         assert hashlib.sha256(packed.read(name)).hexdigest() == statement["sha256"]
 
 
+@pytest.mark.system
 def test_a_bundle_is_verified_by_its_own_file(api: Api, tmp_path: Path) -> None:
     entries(api, 2)
     api.does("/brake/pull")
