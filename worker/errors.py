@@ -39,6 +39,25 @@ class LoginThrottled(LoginRefused):
     code = "login_throttled"
 
 
+class NoRole(LoginRefused):
+    """The login provider knows them, and nothing that it says of them gives a role here."""
+
+    code = "no_role"
+
+    def __init__(self, name: str, claim: str) -> None:
+        super().__init__(
+            f"The login provider knows you as {name}, and none of the values of your claim {claim} "
+            "gives a role here; ask an admin of Tend which of them does."
+        )
+        self.name = name
+
+
+class ProviderUnreachable(TendError):
+    """The login provider does not answer, or not as one; local users still log in."""
+
+    code = "provider_unreachable"
+
+
 class NotLoggedIn(TendError):
     """The session of the console has ended, or there was none."""
 

@@ -2,8 +2,9 @@
 
 Identities are compared, so they must be authenticated: a token proves a name, and in development
 alone a claimed identity will do. One person counts once: two tokens with one name are one person,
-and so, outside of development, are two names at one operating-system account, and a name whose
-token or password somebody who asked made after the run, or a login link at any time.
+and so is whom the login provider calls so. So, outside of development, are two names at one
+account, of the operating system or at the provider, and a name whose token or password somebody who
+asked made after the run, or a login link at any time.
 `--on-behalf-of` is no identity.
 """
 
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
+from worker import identity
 from worker.errors import NotAllowed
 from worker.identity import DEVELOPMENT, Actor
 from worker.tables import ConsoleSession, Run, Token
@@ -67,6 +69,8 @@ def _same(session: Session, run: Run, one: dict[str, Any], actor: Actor) -> str 
     """Why the two are taken for one person, or None."""
     if one["name"] == actor.name:
         return f"{actor.name} asked for it"
+    if identity.bare(one["name"]) == identity.bare(actor.name):
+        return f"{one['name']} and {actor.name} count as one person"
     if run.environment == DEVELOPMENT:
         return None
     if actor.account is not None and one["account"] == actor.account:
@@ -75,7 +79,7 @@ def _same(session: Session, run: Run, one: dict[str, Any], actor: Actor) -> str 
     if made is None or (made.at < run.created_at and not made.is_for_once):
         return None
     by_account = one["account"] is not None and made.account == one["account"]
-    if by_account or made.by == one["name"]:
+    if by_account or identity.bare(made.by) == identity.bare(one["name"]):
         return f"{one['name']} made {made.what} of {actor.name} after the run"
     return None
 

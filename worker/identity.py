@@ -8,6 +8,9 @@ from enum import StrEnum
 DEVELOPMENT = "development"
 """The one environment in which a claimed identity may decide what elsewhere takes a token."""
 
+AT_PROVIDER = "oidc:"
+"""Begins the name of whom the login provider let in: no user, token or account is called so."""
+
 
 class Role(StrEnum):
     """What a token allows; each role may do all that those before it may."""
@@ -35,7 +38,7 @@ class Actor:
     role: Role | None = None
     """The token's or the session's; a claimed identity has none."""
     account: str | None = None
-    """The operating-system user and host at which a person acts."""
+    """The operating-system user and host at which a person acts, or theirs at the provider."""
 
 
 def claimed(on_behalf_of: str | None = None) -> Actor:
@@ -47,6 +50,11 @@ def claimed(on_behalf_of: str | None = None) -> Actor:
 def service(kind: str) -> Actor:
     """Tend itself: the scheduler or a worker."""
     return Actor(f"tend-{kind}", "claimed")
+
+
+def bare(name: str) -> str:
+    """A name as it would be if its person had logged in here, and not at the provider."""
+    return name.removeprefix(AT_PROVIDER)
 
 
 def account() -> str:

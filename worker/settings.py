@@ -139,6 +139,21 @@ def _console(url: str) -> str:
     return url.rstrip("/")
 
 
+def _issuer(url: str) -> str:
+    parts = urlsplit(url)
+    if not (is_private(url) and parts.hostname) or parts.username or parts.query or parts.fragment:
+        raise ValueError("must be a https:// address without a user and a query")
+    return url
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (
+        parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    )
+
+
 def _host_and_port(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) <= _MAX_PORT:
@@ -268,6 +283,55 @@ class Settings(BaseSettings):
         description="the DSN of the Sentry project that collects errors",
         examples=["https://key@sentry.internal/1"],
     )
+    oidc_issuer: Annotated[str, AfterValidator(_issuer)] | None = Field(
+        default=None,
+        description="the address of the OpenID Connect provider that lets people in, as it calls "
+        "itself",
+        examples=["https://login.internal/realms/staff"],
+    )
+    oidc_client_id: str | None = Field(
+        default=None, description="what the provider calls Tend", examples=["tend"]
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None,
+        description="the secret that the provider gave Tend",
+        examples=["the provider's page of this client"],
+    )
+    oidc_scopes: Annotated[str, Field(pattern=r"^openid( [!#-\[\]-~]+)*$")] = Field(
+        default="openid profile",
+        description="what is asked for, beginning with openid",
+        examples=["openid profile groups"],
+    )
+    oidc_name_claim: Annotated[str, Field(min_length=1)] = Field(
+        default="preferred_username",
+        description="the claim that names a person",
+        examples=["email"],
+    )
+    oidc_role_claim: Annotated[str, Field(min_length=1)] = Field(
+        default="groups",
+        description="the claim whose values give a role; a dot leads into a claim",
+        examples=["realm_access.roles"],
+    )
+    oidc_viewers: str | None = Field(
+        default=None,
+        description="the values that make a viewer, with commas between them",
+        examples=["staff,auditors"],
+    )
+    oidc_operators: str | None = Field(
+        default=None,
+        description="the values that make an operator, with commas between them",
+        examples=["data-team"],
+    )
+    oidc_approvers: str | None = Field(
+        default=None,
+        description="the values that make an approver, with commas between them",
+        examples=["data-leads"],
+    )
+    oidc_admins: str | None = Field(
+        default=None,
+        description="the values that make an admin, with commas between them",
+        examples=["platform-admins"],
+    )
 
     metrics_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
         default=None,
@@ -296,6 +360,7 @@ class Settings(BaseSettings):
         for name in ("keys", "audit_keys"):
             if self.env == "production" and getattr(self, name) is None:
                 raise ValueError(f"{not_set(name)[:-1]}; TEND_ENV=production requires it.")
+        self._provider_fits_together()
         for kind, url, read_url, database in (
             ("MONGO", self.mongo_url, self.mongo_read_url, mongo_database),
             ("SQL", self.sql_url, self.sql_read_url, sql_database),
@@ -308,6 +373,19 @@ class Settings(BaseSettings):
                     "must be made from the data they will change."
                 )
         return self
+
+    def _provider_fits_together(self) -> None:
+        if self.oidc_issuer is None:
+            return
+        for name in ("oidc_client_id", "oidc_client_secret", "console_url"):
+            if getattr(self, name) is None:
+                raise ValueError(f"{not_set(name)[:-1]}; TEND_OIDC_ISSUER requires it.")
+        if not any((self.oidc_viewers, self.oidc_operators, self.oidc_approvers, self.oidc_admins)):
+            raise ValueError(
+                "TEND_OIDC_ISSUER lets nobody in: put values of the claim "
+                f"{self.oidc_role_claim} into TEND_OIDC_VIEWERS, TEND_OIDC_OPERATORS, "
+                "TEND_OIDC_APPROVERS or TEND_OIDC_ADMINS."
+            )
 
     @classmethod
     def load(cls) -> Self:

@@ -338,6 +338,17 @@ class LoginLink(Table):
     expires_at: Mapped[datetime]
 
 
+class ProviderAccount(Table):
+    """Whose a name is among those whom the login provider lets in: the first's who came with it."""
+
+    __tablename__ = "provider_accounts"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account: Mapped[str] = mapped_column(String(80))
+    """A digest of the issuer and of what it calls the account for ever."""
+    created_at: Mapped[datetime]
+
+
 class LoginAttempt(Table):
     """A login that has not succeeded: written before anything is checked, gone if it succeeds."""
 
@@ -374,6 +385,8 @@ class ConsoleSession(Table):
     """password, link, token or oidc: what showed who they are."""
     token: Mapped[str | None]
     """The id of the token they logged in with."""
+    account: Mapped[str | None]
+    """The account at the provider, as a digest."""
     vouched_by: Mapped[str | None]
     """Whoever else could have shown the same: who set the password, made the link or the token."""
     vouched_account: Mapped[str | None]

@@ -79,6 +79,7 @@ def upgrade() -> None:
         sa.Column("role", sa.String(length=8), nullable=False),
         sa.Column("way", sa.String(length=8), nullable=False),
         sa.Column("token", sa.String(), nullable=True),
+        sa.Column("account", sa.String(), nullable=True),
         sa.Column("vouched_by", sa.String(), nullable=True),
         sa.Column("vouched_account", sa.String(), nullable=True),
         sa.Column("vouched_at", sa.DateTime(timezone=True), nullable=True),
@@ -395,6 +396,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_processes")),
     )
     op.create_table(
+        "provider_accounts",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("account", sa.String(length=80), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_provider_accounts")),
+    )
+    op.create_table(
         "runs",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("token", sa.String(length=32), nullable=False),
@@ -625,6 +633,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_runs_created_at")
 
     op.drop_table("runs")
+    op.drop_table("provider_accounts")
     op.drop_table("processes")
     op.drop_table("probes")
     op.drop_table("probe_troubles")

@@ -25,6 +25,8 @@ BOB = Actor("bob", "token", account="bob@desk")
 CLAIMED_ANN = Actor("ann@laptop", "claimed", account="ann@laptop")
 CLAIMED_BOB = Actor("bob@desk", "claimed", account="bob@desk")
 SESSION = Actor("bob", "session")
+AT_PROVIDER = Actor("oidc:ann", "session", account="oidc:4f2c")
+RENAMED = replace(AT_PROVIDER, name="oidc:bea")
 
 
 def run_of(
@@ -50,7 +52,7 @@ def judged(control: Database, run: Run, actor: Actor) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("approver", [BOB, SESSION])
+@pytest.mark.parametrize("approver", [BOB, SESSION, Actor("oidc:bob", "session", account="oidc:9")])
 def test_another_person_may_decide(control: Database, approver: Actor) -> None:
     assert judged(control, run_of(control, ANN), approver) is None
 
@@ -65,6 +67,9 @@ def test_another_person_may_decide(control: Database, approver: Actor) -> None:
         ([ANN, BOB], BOB, "bob asked for it"),
         ([BOB, ANN], BOB, "bob asked for it"),
         ([ANN], replace(BOB, account="ann@laptop"), "ann and bob both acted as ann@laptop"),
+        ([ANN], AT_PROVIDER, "ann and oidc:ann count as one person"),
+        ([AT_PROVIDER], ANN, "oidc:ann and ann count as one person"),
+        ([AT_PROVIDER], RENAMED, "oidc:ann and oidc:bea both acted as oidc:4f2c"),
         ([CLAIMED_ANN], BOB, "ann@laptop, which is only claimed"),
         ([ANN], CLAIMED_BOB, "bob@desk is only claimed"),
     ],

@@ -85,6 +85,10 @@ def test_a_postgresql_url_names_the_installed_driver(
         ("TEND_MONGO_READ_URL", f"postgres://tend:{SECRET}@mongo/ordernimbus"),
         ("TEND_KEYS", f"{SECRET},{SECRET}"),
         ("TEND_POLICY_DIR", f"/nowhere/{SECRET}"),
+        ("TEND_OIDC_ISSUER", f"http://login.example/{SECRET}"),
+        ("TEND_OIDC_ISSUER", f"https://tend:{SECRET}@login.example"),
+        ("TEND_OIDC_ISSUER", f"https://login.example/?x={SECRET}"),
+        ("TEND_OIDC_SCOPES", f"profile {SECRET}"),
         ("TEND_ENV", "Staging 2"),
         ("TEND_LOG", "logfmt"),
         ("SENTRY_DSN", f"https://sentry.example/{SECRET}"),
@@ -150,6 +154,26 @@ def test_production_needs_its_keys_before_anything_starts(
         Settings.load()
     monkeypatch.setenv("TEND_AUDIT_KEYS", keeping.KEY)
     assert Settings.load().env == "production"
+
+
+def test_a_login_provider_needs_a_client_an_address_and_somebody_to_let_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TEND_OIDC_ISSUER", "https://login.example/staff")
+    for variable, value in {
+        "TEND_OIDC_CLIENT_ID": "tend",
+        "TEND_OIDC_CLIENT_SECRET": SECRET,
+        "TEND_CONSOLE_URL": "https://tend.example",
+    }.items():
+        with pytest.raises(SettingError, match=f"^{variable} is not set: .*; TEND_OIDC_ISSUER"):
+            Settings.load()
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingError, match=r"^TEND_OIDC_ISSUER lets nobody in: .*TEND_OIDC_ADMINS"):
+        Settings.load()
+    monkeypatch.setenv("TEND_OIDC_VIEWERS", "staff")
+    settings = Settings.load()
+    assert settings.oidc_viewers == "staff"
+    assert SECRET not in f"{settings!r} {settings.model_dump_json()}"
 
 
 def test_a_misspelt_variable_is_refused_with_the_likely_name(

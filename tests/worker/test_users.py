@@ -64,7 +64,9 @@ def test_passwords_and_links_are_kept_nowhere(control: Database) -> None:
     assert secret not in kept
 
 
-@pytest.mark.parametrize("name", ["", "Ann", "ann@desk", "a b", "tend-worker", "a" * 64])
+@pytest.mark.parametrize(
+    "name", ["", "Ann", "ann@desk", "oidc:ann", "a b", "tend-worker", "a" * 64]
+)
 def test_a_name_cannot_be_mistaken_for_another_identity(control: Database, name: str) -> None:
     with pytest.raises(UsageError, match="is no name for a user"):
         users.create(control, name, Role.ADMIN, PASSWORD, CLAIMED)

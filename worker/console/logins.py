@@ -1,7 +1,8 @@
-"""Logging in: by password, by a link for once, or by a token; throttled, and each on record."""
+"""Logging in: by password, by a link for once, by a token, or by way of a provider; throttled, and
+each on record."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,13 +16,15 @@ from worker.audit import entries
 from worker.console import sessions
 from worker.console.sessions import Proven
 from worker.database import Database
-from worker.errors import LoginRefused, LoginThrottled
+from worker.errors import LoginRefused, LoginThrottled, NoRole, ProviderUnreachable
 from worker.identity import Actor, Role
-from worker.tables import LoginAttempt, LoginLink, Token, User
+from worker.tables import LoginAttempt, LoginLink, ProviderAccount, Token, User
 
 WINDOW = timedelta(minutes=15)
 MOST_OF_A_NAME = 10
 MOST_OF_AN_ADDRESS = 30
+_UNNAMED = {"a login link", "a token", "the provider"}
+"""Ways in that begin without a name: attempts count by where they come from alone."""
 _WRONG = "User and password do not fit together."
 
 
@@ -100,15 +103,47 @@ def with_token(db: Database, text: str, address: str) -> str:
             )
 
 
+def with_provider(db: Database, shown: Callable[[], Proven], address: str) -> str:
+    """The same by way of the login provider: `shown` asks it who this is."""
+    with _attempted(Attempt(db, "the provider", address)):
+        proven = shown()
+        with db.transaction() as session:
+            _must_be_whose_name_it_is(session, proven)
+            return sessions.begin(session, proven)
+
+
+def _must_be_whose_name_it_is(session: Session, proven: Proven) -> None:
+    """A name is one account's for ever, so that nobody becomes another by being renamed."""
+    known = session.get(ProviderAccount, proven.name, with_for_update=True)
+    if known is None:
+        known = ProviderAccount(
+            name=proven.name, account=proven.account, created_at=database.now(session)
+        )
+        session.add(known)
+        session.flush()
+    if known.account != proven.account:
+        raise LoginRefused(
+            f"The name {proven.name} is another account's of the login provider, and stays so; "
+            "ask who looks after the provider for a name of your own."
+        )
+
+
 @contextmanager
 def _attempted(attempt: Attempt) -> Iterator[None]:
     """Count the attempt as failed before it is looked at, so that no two slip through at once."""
     number = _count(attempt)
     try:
         yield
-    except LoginRefused:
-        _record_failure(attempt)
+    except LoginRefused as error:
+        _record_failure(attempt, error)
         raise
+    except ProviderUnreachable:
+        _forget(attempt, number)
+        raise
+    _forget(attempt, number)
+
+
+def _forget(attempt: Attempt, number: int) -> None:
     with attempt.db.transaction(durable=False) as session:
         session.execute(delete(LoginAttempt).where(LoginAttempt.id == number))
 
@@ -120,7 +155,7 @@ def _count(attempt: Attempt) -> int:
         name, address = digest(attempt.name), digest(attempt.address)
         of_name = _number(session, LoginAttempt.name == name)
         of_address = _number(session, LoginAttempt.address == address)
-        is_named = attempt.name not in {"a login link", "a token"}
+        is_named = attempt.name not in _UNNAMED
         if of_address >= MOST_OF_AN_ADDRESS or (is_named and of_name >= MOST_OF_A_NAME):
             raise LoginThrottled(
                 "Too many logins have failed; wait a quarter of an hour, then try again."
@@ -135,12 +170,17 @@ def _number(session: Session, condition: ColumnElement[bool]) -> int:
     return session.scalar(select(func.count(LoginAttempt.id)).where(condition)) or 0
 
 
-def _record_failure(attempt: Attempt) -> None:
+def _record_failure(attempt: Attempt, error: LoginRefused) -> None:
     """Of the name only that of a user there is: people type passwords into the wrong field."""
     with attempt.db.transaction() as session:
         user = session.get(User, attempt.name)
-        name = user.name if user is not None else "unknown"
-        detail = {"disabled": user is not None and user.disabled_at is not None}
+        known = error.name if isinstance(error, NoRole) else "unknown"
+        name = user.name if user is not None else known
+        detail = {
+            "disabled": user is not None and user.disabled_at is not None,
+            "way": attempt.name if attempt.name in _UNNAMED else "password",
+            "why": error.code,
+        }
         entries.append(session, "login_failed", Actor(name, "claimed"), detail=detail)
 
 

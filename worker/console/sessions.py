@@ -34,6 +34,8 @@ class Proven:
     vouched_by: str | None = None
     vouched_account: str | None = None
     vouched_at: datetime | None = None
+    account: str | None = None
+    """Theirs at the login provider."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def begin(session: Session, proven: Proven) -> str:
         role=proven.role,
         way=proven.way,
         token=proven.token,
+        account=proven.account,
         vouched_by=proven.vouched_by,
         vouched_account=proven.vouched_account,
         vouched_at=proven.vouched_at,
@@ -146,7 +149,7 @@ def _role_now(session: Session, row: ConsoleSession, moment: datetime) -> Role |
 
 
 def _actor(row: ConsoleSession, role: Role) -> Actor:
-    return Actor(row.name, "session", token=_id(row), role=role)
+    return Actor(row.name, "session", token=_id(row), role=role, account=row.account)
 
 
 def _id(row: ConsoleSession) -> str:

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from worker.console import logins, sessions
+from policies.errors import TendError
+from worker.console import answers, logins, sessions
 from worker.console.asking import Here
 from worker.console.installation import Installation
 from worker.console.pages import rendering
@@ -18,13 +19,13 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/login")
 def login(here: Here, then: str = "/") -> HTMLResponse:
-    return _page(here, then=_inside(then))
+    return _page(here, then=inside(then))
 
 
 @router.post("/login")
 def log_in(request: Request, here: Here, sent: Form) -> Response:
-    then = _inside(sent.get("then", "/"))
-    address = request.client.host if request.client is not None else ""
+    then = inside(sent.get("then", "/"))
+    address = address_of(request)
     try:
         if sent.get("token"):
             secret = logins.with_token(here.database, sent["token"], address)
@@ -32,7 +33,7 @@ def log_in(request: Request, here: Here, sent: Form) -> Response:
             name, password = sent.get("name", ""), sent.get("password", "")
             secret = logins.with_password(here.database, name.strip(), password, address)
     except LoginRefused as error:
-        return _refused(here, error, then=then)
+        return refused(here, error, then=then)
     return _let_in(request, here, secret, then)
 
 
@@ -44,11 +45,10 @@ def once(here: Here, link: str) -> HTMLResponse:
 
 @router.post("/login/once")
 def log_in_once(request: Request, here: Here, sent: Form) -> Response:
-    address = request.client.host if request.client is not None else ""
     try:
-        secret = logins.with_link(here.database, sent.get("link", ""), address)
+        secret = logins.with_link(here.database, sent.get("link", ""), address_of(request))
     except LoginRefused as error:
-        return _refused(here, error)
+        return refused(here, error)
     return _let_in(request, here, secret, "/")
 
 
@@ -61,19 +61,28 @@ def log_out(posted: Posted) -> Response:
 
 
 def _page(here: Installation, **context: str) -> HTMLResponse:
-    said = {"then": "/", "link": "", "error": "", **context}
+    said = {"then": "/", "link": "", "error": "", "provider": _provider(here), **context}
     return HTMLResponse(
         rendering.html("login.html", environment=here.settings.env, zone=None, **said)
     )
 
 
-def _refused(here: Installation, error: LoginRefused, then: str = "/") -> HTMLResponse:
+def _provider(here: Installation) -> str:
+    """What the login provider is called; empty if there is none."""
+    return urlsplit(here.settings.oidc_issuer or "").hostname or ""
+
+
+def refused(here: Installation, error: TendError, then: str = "/") -> HTMLResponse:
+    """The page to log in, with why somebody was not let in."""
     page = _page(here, error=str(error), then=then)
-    throttled = isinstance(error, LoginThrottled)
-    page.status_code = HTTPStatus.TOO_MANY_REQUESTS if throttled else HTTPStatus.UNAUTHORIZED
-    if throttled:
+    page.status_code = answers.status_of(error)
+    if isinstance(error, LoginThrottled):
         page.headers["Retry-After"] = str(int(logins.WINDOW.total_seconds()))
     return page
+
+
+def address_of(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
 
 
 def _let_in(request: Request, here: Installation, secret: str, then: str) -> Response:
@@ -82,7 +91,7 @@ def _let_in(request: Request, here: Installation, secret: str, then: str) -> Res
     return response
 
 
-def _inside(path: str) -> str:
+def inside(path: str) -> str:
     """A path of this console; anything that leads elsewhere becomes its first page."""
     parts = urlsplit(path)
     is_inside = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.netloc

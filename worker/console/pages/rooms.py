@@ -11,6 +11,7 @@ from worker.console.pages import (
     overview,
     policies,
     probes,
+    provider,
     records,
     repair,
     run,
@@ -19,7 +20,7 @@ from worker.console.pages import (
 )
 
 _OWN = (
-    *(login, overview, runs, run, changing, undo, records, repair),
+    *(login, provider, overview, runs, run, changing, undo, records, repair),
     *(policies, brake, holds, alerts, audit, probes),
 )
 ROUTERS = (*(page.router for page in _OWN), *families.routers())

@@ -155,14 +155,15 @@ def keep(response: Response, request: Request, here: Installation, secret: str) 
     response.set_cookie(
         COOKIE,
         secret,
-        secure=_is_secure(request, here),
+        secure=is_secure(request, here),
         httponly=True,
         samesite="strict",
         max_age=int(sessions.LONGEST.total_seconds()),
     )
 
 
-def _is_secure(request: Request, here: Installation) -> bool:
+def is_secure(request: Request, here: Installation) -> bool:
+    """Whether the console is served over HTTPS, so that its cookies stay there."""
     return request.url.scheme == "https" or (here.settings.console_url or "").startswith("https:")
 
 
