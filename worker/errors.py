@@ -44,12 +44,10 @@ class NoRole(LoginRefused):
 
     code = "no_role"
 
-    def __init__(self, name: str, claim: str) -> None:
-        super().__init__(
-            f"The login provider knows you as {name}, and none of the values of your claim {claim} "
-            "gives a role here; ask an admin of Tend which of them does."
-        )
+    def __init__(self, message: str, name: str = "unknown") -> None:
+        super().__init__(message)
         self.name = name
+        """Who the provider says they are."""
 
 
 class ProviderUnreachable(TendError):

@@ -121,7 +121,6 @@ _SAYS = {
     HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take that method.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request is larger than anything one could ask here.",
     HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Something unexpected went wrong; the console's log has it.",
 }
 
 
@@ -129,3 +128,10 @@ def refusal(status: HTTPStatus) -> dict[str, Any]:
     """What HTTP itself refuses, with the status's name as its code."""
     code = _CODES.get(status, status.name.lower())
     return failure(code, _SAYS.get(status, f"{status.phrase}."))
+
+
+def unexpected(reference: str) -> dict[str, Any]:
+    """What nobody foresaw: the log has the rest, in a line with the reference."""
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    said = f"Something unexpected went wrong; the console's log has it as {reference}."
+    return failure(_CODES[status], said, {"reference": reference})

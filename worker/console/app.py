@@ -63,17 +63,19 @@ async def _tend_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, TendError)  # noqa: S101 - the handler is registered for no other
     status = answers.status_of(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("request failed", path=request.url.path, why=safe_text(error))
+        log.warning("request failed", path=failing.path_of(request), why=safe_text(error))
     if failing.is_for_people(request):
         return failing.tend_error(request, error)
     return JSONResponse(answers.failure(error.code, str(error)), status, _challenge(status))
 
 
-async def _misread(_request: Request, error: Exception) -> JSONResponse:
+async def _misread(request: Request, error: Exception) -> Response:
     """What was wrong where, without what was sent: it may hold anything."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for no other
     found = {_place(one["loc"]): one["msg"] for one in error.errors()}
     where, why = next(iter(found.items()))
+    if failing.is_for_people(request):
+        return failing.refused(request, HTTPStatus.UNPROCESSABLE_ENTITY, f"{where}: {why}.")
     document = answers.failure("invalid_request", f"{where}: {why}.", found)
     return JSONResponse(document, HTTPStatus.UNPROCESSABLE_ENTITY)
 
@@ -87,7 +89,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other
     if failing.is_for_people(request):
         status = HTTPStatus(error.status_code)
-        return failing.said(request, status, answers.refusal(status)["error"]["message"])
+        return failing.refused(request, status, answers.refusal(status)["error"]["message"])
     document = answers.refusal(HTTPStatus(error.status_code))
     return JSONResponse(document, error.status_code, error.headers)
 

@@ -7,9 +7,12 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.console import answers
+from worker.console.pages import failing
 from worker.logs import safe_text
 
 MOST_BYTES = 256 * 1024
@@ -49,10 +52,12 @@ class Bounds:
         except TimeoutError:
             await _answer(send, HTTPStatus.REQUEST_TIMEOUT)
         except Exception as error:
-            log.exception("request failed", path=scope["path"], why=safe_text(error))
+            request, reference = Request(scope), failing.new_reference()
+            path = failing.path_of(request)
+            log.exception("request failed", path=path, why=safe_text(error), reference=reference)
             if begun:
                 raise
-            await _answer(send, HTTPStatus.INTERNAL_SERVER_ERROR)
+            await _unexpected(request, reference)(scope, receive, send)
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -75,6 +80,14 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return left.pop() if left else await receive()
 
     return receiving
+
+
+def _unexpected(request: Request, reference: str) -> Response:
+    """In the page that a person asked for, or as programs read errors."""
+    status, document = HTTPStatus.INTERNAL_SERVER_ERROR, answers.unexpected(reference)
+    if failing.is_for_people(request):
+        return failing.said(request, status, document["error"]["message"], reference)
+    return JSONResponse(document, status)
 
 
 async def _answer(send: Send, status: HTTPStatus) -> None:

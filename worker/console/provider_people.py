@@ -18,7 +18,11 @@ def proven(settings: Settings, claims: Mapping[str, Any]) -> Proven:
     name = _name(settings, claims)
     role = _role(settings, _values(claims, settings.oidc_role_claim))
     if role is None:
-        raise NoRole(name, settings.oidc_role_claim)
+        raise NoRole(
+            f"The login provider knows you as {name}, and none of the values of your claim "
+            f"{settings.oidc_role_claim} gives a role here; ask an admin of Tend which one does.",
+            name,
+        )
     return Proven(name, role, "oidc", account=_account(claims))
 
 

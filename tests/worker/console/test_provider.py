@@ -172,7 +172,6 @@ def shared_secret(openid: OpenId) -> None:
 
 def unsigned(openid: OpenId) -> None:
     openid.header = {"alg": "none"}
-    openid.signs = OctKey.generate_key(256, {"kid": "one"})
 
 
 def of_tomorrow(openid: OpenId) -> None:

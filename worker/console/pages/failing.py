@@ -1,7 +1,9 @@
-"""What a person sees when something cannot be shown or done."""
+"""What a person sees when something cannot be shown or done, and what the log says of it."""
 
+import secrets
 from http import HTTPStatus
 
+import structlog
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
@@ -10,6 +12,32 @@ from worker.console import answers
 from worker.console.pages import rendering, visiting
 from worker.errors import NotLoggedIn
 from worker.logs import safe_text
+
+_NEXT = {
+    HTTPStatus.UNAUTHORIZED: "Log in, then try again.",
+    HTTPStatus.FORBIDDEN: "Go back and load the page again, or ask somebody whose role allows it.",
+    HTTPStatus.NOT_FOUND: "Look at the address again, or begin at the overview.",
+    HTTPStatus.CONFLICT: "Go back and load the page again to see how things stand now.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Go back and mend what was entered.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Try again later; `tend doctor` says what is missing.",
+}
+_NEXT_OTHERWISE = (
+    "Try again; if it stays so, give the reference to whoever looks after Tend: a line of the log "
+    "of `tend console` has it."
+)
+
+log = structlog.get_logger()
+
+
+def new_reference() -> str:
+    """What leads from a page to the line of the log."""
+    return secrets.token_hex(4)
+
+
+def path_of(request: Request) -> str:
+    """As the log may have it: without what a login link holds."""
+    path = request.url.path
+    return "/login/once/…" if path.startswith("/login/once/") else path
 
 
 def is_for_people(request: Request) -> bool:
@@ -27,10 +55,17 @@ def tend_error(request: Request, error: TendError) -> Response:
             headers = {"HX-Redirect": path}
             return Response(status_code=HTTPStatus.UNAUTHORIZED, headers=headers)
         return RedirectResponse(path, HTTPStatus.SEE_OTHER)
-    return said(request, answers.status_of(error), safe_text(error))
+    return refused(request, answers.status_of(error), safe_text(error))
 
 
-def said(request: Request, status: HTTPStatus, sentence: str) -> Response:
+def refused(request: Request, status: HTTPStatus, sentence: str) -> Response:
+    """What was refused, and a line of the log that says of what the page speaks."""
+    reference = new_reference()
+    log.info("page refused", path=path_of(request), status=int(status), reference=reference)
+    return said(request, status, sentence, reference)
+
+
+def said(request: Request, status: HTTPStatus, sentence: str, reference: str) -> Response:
     is_part = "hx-request" in request.headers
     environment = request.app.state.installation.settings.env
     page = rendering.html(
@@ -39,5 +74,7 @@ def said(request: Request, status: HTTPStatus, sentence: str) -> Response:
         zone=None,
         status=status,
         sentence=sentence,
+        next=_NEXT.get(status, _NEXT_OTHERWISE),
+        reference=reference,
     )
     return HTMLResponse(page, status)

@@ -10,8 +10,9 @@ from policies.errors import TendError
 from worker.console import answers, logins, sessions
 from worker.console.asking import Here
 from worker.console.installation import Installation
+from worker.console.origin import COOKIE
 from worker.console.pages import rendering
-from worker.console.pages.visiting import COOKIE, Form, Posted, keep
+from worker.console.pages.visiting import Form, Posted, keep
 from worker.errors import LoginRefused, LoginThrottled
 
 router = APIRouter(include_in_schema=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import import_module
 from typing import Annotated, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
@@ -16,12 +16,12 @@ from worker.brake import EVERY_POLICY
 from worker.console import sessions
 from worker.console.asking import Here
 from worker.console.installation import Installation
+from worker.console.origin import COOKIE, must_be_our_own
 from worker.console.pages import rendering
 from worker.console.sessions import Login
 from worker.errors import NotAllowed
 from worker.operations import Person
 
-COOKIE = "tend"
 ZONE = "tend_zone"
 FAMILIES: tuple[tuple[str, str, str], ...] = tuple(
     import_module(module).PAGE for module, _ in families.pages()
@@ -138,16 +138,6 @@ def post(visiting: Visiting, sent: Form) -> Post:
 
 
 Posted = Annotated[Post, Depends(post)]
-
-
-def must_be_our_own(request: Request) -> None:
-    """Raise `NotAllowed` for what a page of somebody else makes a browser send."""
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    origin = request.headers.get("origin")
-    if site not in {"same-origin", "none"} or (
-        origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-    ):
-        raise NotAllowed("This was sent from a page that is not the console's own.")
 
 
 def keep(response: Response, request: Request, here: Installation, secret: str) -> None:

@@ -43,8 +43,9 @@ def test_each_operation_is_one_command_and_takes_its_role(operation: Operation) 
         Settings(env="test"), Database("sqlite://"), Readiness(Database("sqlite://"))
     )
     described = create_app(here).openapi()["paths"][f"/api/v1{operation.path}"]
-    (needs,) = described[operation.method.lower()]["security"]
-    assert needs == {"HTTPBearer": [str(access.least(command))]}
+    role = str(access.least(command))
+    needs = described[operation.method.lower()]["security"]
+    assert needs == [{"HTTPBearer": [role]}, {"APIKeyCookie": [role]}]
 
 
 def test_each_role_is_let_in_exactly_where_the_table_says(api: Api) -> None:
