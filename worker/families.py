@@ -50,6 +50,14 @@ def measures() -> Iterator[Any]:
         yield import_module(module).measure
 
 
+def asks() -> Iterator[Any]:
+    """Of each family that measures something in Redis, what asks for it there."""
+    for module, _ in _files("signals"):
+        asked = getattr(import_module(module), "ask", None)
+        if asked is not None:
+            yield asked
+
+
 def routes() -> Iterator[str]:
     """The modules with which families answer over HTTP."""
     for module, _ in _files("routes"):

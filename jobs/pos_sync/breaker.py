@@ -5,8 +5,10 @@ permission: what a worker reports under an older one comes too late and counts f
 Redis gone there is no permission.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 import redis
@@ -21,6 +23,7 @@ LONGEST_OPEN = 3_600_000
 FORGOTTEN_AFTER = 7 * 86_400_000
 """A store that nobody asks for a week has no breaker any more, and is asked anew."""
 
+_KEYS = "tend:pos:breaker:"
 _HEAD = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -96,6 +99,17 @@ class Verdict(StrEnum):
     LATE = "late"
 
 
+STATES: Mapping[Verdict, str] = MappingProxyType(
+    {
+        Verdict.GO: "closed",
+        Verdict.OPEN: "open",
+        Verdict.PROBE: "half_open",
+        Verdict.PROBING: "half_open",
+    }
+)
+"""What a breaker is called whose `look` says so."""
+
+
 class Permission(NamedTuple):
     """A verdict, the generation under which to report, and how long to wait (milliseconds)."""
 
@@ -108,6 +122,7 @@ class Breaker:
     """The breakers of all stores; `LIMIT_UNKNOWN` is raised while Redis does not answer."""
 
     def __init__(self, client: "redis.Redis", *, lease_seconds: float = 120) -> None:
+        self._client = client
         self._lease = int(lease_seconds * 1000)
         self._acquire = client.register_script(_ACQUIRE)
         self._record = client.register_script(_RECORD)
@@ -126,10 +141,26 @@ class Breaker:
         """What `acquire` would say, taking nothing."""
         return self._run(self._look, store, ())
 
+    def states(self) -> Counter[str]:
+        """How many breakers are in which state; a store that was never asked has none."""
+        try:
+            keys = list(self._client.scan_iter(f"{_KEYS}*", count=1000))
+            with self._client.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    self._look([key], client=pipe)
+                answers = pipe.execute()
+        except RedisError as error:
+            raise SyncFailed(Kind.LIMIT_UNKNOWN, "the breakers") from error
+        return Counter(STATES[_permission(answer).verdict] for answer in answers)
+
     def _run(self, script: Any, store: str, arguments: Sequence[int]) -> Permission:
         try:
-            answer = cast("list[Any]", script([f"tend:pos:breaker:{store}"], arguments))
+            answer = cast("list[Any]", script([f"{_KEYS}{store}"], arguments))
         except RedisError as error:
             raise SyncFailed(Kind.LIMIT_UNKNOWN, f"store {store}") from error
-        verdict = answer[0].decode() if isinstance(answer[0], bytes) else answer[0]
-        return Permission(Verdict(verdict), int(answer[1]), int(answer[2]))
+        return _permission(answer)
+
+
+def _permission(answer: Sequence[Any]) -> Permission:
+    verdict = answer[0].decode() if isinstance(answer[0], bytes) else answer[0]
+    return Permission(Verdict(verdict), int(answer[1]), int(answer[2]))

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from jobs.task import Measurement
 from policies.errors import TendError
-from worker import queue
+from worker import families, queue
 from worker.database import Database
 from worker.metrics.facts import all_facts, measurement
 from worker.settings import Settings
@@ -70,17 +70,20 @@ class Metrics:
         except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
             pending.set_exception(error)
             return
-        found.extend(self._queue())
+        found.extend(self._of_redis())
         found.append(measurement("tend_scrape_seconds", time.monotonic() - began))
         pending.set_result(found)
 
-    def _queue(self) -> Iterator[Measurement]:
+    def _of_redis(self) -> Iterator[Measurement]:
+        """Nothing from the first on that Redis does not answer."""
         if self._redis is None:
             return
         try:
             yield measurement("tend_queue_depth", queue.depth_at(self._redis))
         except TendError:
             return
+        for ask in families.asks():
+            yield from ask(self._redis)
 
     @cached_property
     def _redis(self) -> "redis.Redis | None":

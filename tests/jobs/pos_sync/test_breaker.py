@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.pos_sync import breaker as module
+from jobs.pos_sync import signals
 from jobs.pos_sync.breaker import ENOUGH, LONGEST_OPEN, SAMPLES, Breaker, Permission, Verdict
 from jobs.pos_sync.failures import Kind, SyncFailed
 from tests.jobs.pos_sync.workers import context, probe
@@ -198,3 +199,26 @@ def test_it_does_what_a_plain_oracle_says(
             let_time_pass(client, "until" if step == "due" else "lease")
             oracle.is_due = oracle.is_due or step == "due"
             oracle.is_leased = oracle.is_leased and step == "due"
+
+
+def test_prometheus_is_told_how_many_breakers_are_in_which_state(
+    breaker: Breaker, client: "redis.Redis", redis_url: str
+) -> None:
+    def told() -> dict[str, float]:
+        with redis.Redis.from_url(redis_url) as asking:
+            return {found.labels["state"]: found.value for found in signals.ask(asking)}
+
+    assert told() == {"closed": 0, "half_open": 0, "open": 0}
+    trip(breaker)
+    other = breaker.acquire("another")
+    breaker.record("another", other.generation, good=True)
+    assert told() == {"closed": 1, "half_open": 0, "open": 1}
+    let_time_pass(client, "until")
+    assert told() == {"closed": 1, "half_open": 1, "open": 0}
+    breaker.acquire("shop")
+    assert told() == {"closed": 1, "half_open": 1, "open": 0}
+
+
+def test_without_redis_nothing_is_said_of_breakers() -> None:
+    with redis.Redis.from_url("redis://127.0.0.1:9/0") as nowhere:
+        assert list(signals.ask(nowhere)) == []

@@ -36,7 +36,7 @@ def reference_of(answer: Answer) -> str:
     [
         ("/nothing", 404, "There is nothing at this path.", "begin at the overview"),
         ("/runs/r-77", 404, "There is no run r-77", "begin at the overview"),
-        ("/runs?before=soon", 422, ".", "mend what was entered"),
+        ("/audit?outcome=done", 422, "is no state of a run", "mend what was entered"),
         ("/logout", 405, "This path does not take that method.", "give the reference"),
     ],
 )
