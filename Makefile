@@ -43,3 +43,4 @@ revision: install ## write the first migration anew from worker/tables.py
 
 lock: ## pin every dependency anew, with hashes
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev --quiet pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group build --quiet --constraint requirements.lock pyproject.toml -o requirements-image.lock

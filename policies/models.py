@@ -84,7 +84,7 @@ class PolicyOptions(Vocabulary):
     """What a policy of one job may say; each job brings its own."""
 
 
-OWN_COLLECTIONS = ("runs", "doorbells")
+OWN_COLLECTIONS = ("runs", "doorbells", "alerts", "notices")
 """Of the control database, what a policy may remove."""
 
 
@@ -110,7 +110,7 @@ class RecordOptions(PolicyOptions):
             if not isinstance(self, SelectOptions):
                 raise ValueError("Tend's own data is for retention_purge alone")
             if self.collection not in OWN_COLLECTIONS:
-                names = " and ".join(OWN_COLLECTIONS)
+                names = ", ".join(OWN_COLLECTIONS)
                 raise ValueError(f"of Tend's own data only {names} may go; entries never do")
         return self
 

@@ -54,6 +54,17 @@ MAY_GO: Mapping[str, Selector] = MappingProxyType(
         ),
         # The reconciler rings again for whatever is unfinished.
         "doorbells": _SELECTOR.validate_python({"older_than": {"field": "due_at", "age": "1d"}}),
+        # Of one that stands, or whose end was not told, the field is empty.
+        "alerts": _SELECTOR.validate_python({"older_than": {"field": "settled_at", "age": "30d"}}),
+        # A cause whose row is gone could be told again.
+        "notices": _SELECTOR.validate_python(
+            {
+                "any": [
+                    {"older_than": {"field": "sent_at", "age": "30d"}},
+                    {"older_than": {"field": "given_up_at", "age": "30d"}},
+                ]
+            }
+        ),
     }
 )
 

@@ -536,7 +536,7 @@ class Notice(Table):
     """Something that people outside of Tend are told, once for each cause."""
 
     __tablename__ = "notices"
-    __table_args__ = (Index("ix_notices_sent_at", "sent_at"),)
+    __table_args__ = (Index("ix_notices_sent_at", "sent_at"), Index("ix_notices_at", "at"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     cause: Mapped[str] = mapped_column(String(128), unique=True)

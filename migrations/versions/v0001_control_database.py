@@ -299,6 +299,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("cause", name=op.f("uq_notices_cause")),
     )
     with op.batch_alter_table("notices", schema=None) as batch_op:
+        batch_op.create_index("ix_notices_at", ["at"], unique=False)
         batch_op.create_index("ix_notices_sent_at", ["sent_at"], unique=False)
 
     op.create_table(
@@ -653,6 +654,7 @@ def downgrade() -> None:
     op.drop_table("pos_steps")
     with op.batch_alter_table("notices", schema=None) as batch_op:
         batch_op.drop_index("ix_notices_sent_at")
+        batch_op.drop_index("ix_notices_at")
 
     op.drop_table("notices")
     op.drop_table("manifests")

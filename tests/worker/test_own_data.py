@@ -20,7 +20,7 @@ from worker.firing import fire_due
 from worker.own_data import BELONGING, OVER, take_along
 from worker.registry import Policies, frozen_policy
 from worker.states import State
-from worker.tables import Doorbell, Entry, Run
+from worker.tables import Alert, Doorbell, Entry, Notice, Run
 from worker.targets.sql import SqlTarget
 
 SHIPPED = Policies.load([Path(policies.__path__[0])])
@@ -163,6 +163,48 @@ def test_rings_that_nobody_delivered_go(tended: Scenario) -> None:
     assert [moment.date() for moment in owed] == [(now - timedelta(days=29)).date()]
 
 
+def test_alerts_go_long_after_they_were_over_and_those_that_stand_never(tended: Scenario) -> None:
+    now = datetime.now(UTC)
+    told = {"event": "resources", "severity": "P2", "text": b"", "told": 0}
+    with tended.engine.database.transaction() as session:
+        for cause, ended in (("long over", 401), ("over", 399), ("stands", None)):
+            over = None if ended is None else now - timedelta(days=ended)
+            began = now - timedelta(days=900)
+            row = Alert(cause=cause, at=began, cleared_at=over, settled_at=over, **told)
+            session.add(row)
+        # It is over, and nobody was told so yet.
+        over = now - timedelta(days=500)
+        session.add(Alert(cause="untold", at=over, cleared_at=over, **told))
+    run = tended.run_through(own("own-alerts"))
+    assert (run.state, run.planned) == ("succeeded", 1)
+    assert causes(tended, Alert) >= {"over", "stands", "untold"}
+    assert "long over" not in causes(tended, Alert)
+
+
+def test_messages_go_long_after_they_were_sent_or_given_up(tended: Scenario) -> None:
+    now = datetime.now(UTC)
+    with tended.engine.database.transaction() as session:
+        for cause, days, ended in (
+            ("sent", 401, {"sent_at": now - timedelta(days=401)}),
+            ("given up", 401, {"given_up_at": now - timedelta(days=400)}),
+            ("young", 399, {"sent_at": now - timedelta(days=399)}),
+            ("owed", 500, {}),
+            ("sent late", 500, {"sent_at": now - timedelta(days=3)}),
+        ):
+            at = now - timedelta(days=days)
+            row = Notice(cause=cause, urgent=False, text=b"", at=at, not_before=at, **ended)
+            session.add(row)
+    run = tended.run_through(own("own-notices"))
+    assert (run.state, run.planned) == ("succeeded", 2)
+    assert causes(tended, Notice) >= {"young", "owed", "sent late"}
+    assert not causes(tended, Notice) & {"sent", "given up"}
+
+
+def causes(scenario: Scenario, table: type[Alert | Notice]) -> set[str]:
+    with scenario.engine.database.transaction() as session:
+        return {row.cause for row in session.scalars(select(table))}
+
+
 def test_a_guard_refuses_to_remove_too_many(tended: Scenario) -> None:
     first, second = finished(tended), finished(tended)
     run = tended.run_through(own("own-runs", guards=Guards(max_records=1, max_percent=100)))
@@ -178,7 +220,7 @@ def test_each_transaction_is_as_short_as_the_policy_says(tended: Scenario) -> No
     assert [archive["changed"] for archive in chunk.archives] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("name", ["own-runs", "own-doorbells"])
+@pytest.mark.parametrize("name", ["own-runs", "own-doorbells", "own-alerts", "own-notices"])
 def test_the_shipped_policies_leave_the_database_to_others_in_between(name: str) -> None:
     policy = SHIPPED.get(name).policy
     assert policy.batch.records <= 100
@@ -214,8 +256,16 @@ undo: none
 @pytest.mark.parametrize(
     ("written", "instead", "says"),
     [
-        ("collection: runs", "collection: entries", "only runs and doorbells may go; entries"),
-        ("collection: runs", "collection: switches", "only runs and doorbells may go"),
+        (
+            "collection: runs",
+            "collection: entries",
+            "only runs, doorbells, alerts, notices may go; entries",
+        ),
+        (
+            "collection: runs",
+            "collection: switches",
+            "only runs, doorbells, alerts, notices may go",
+        ),
         ("undo: none", "undo: 7d", "its entries stay: write undo: none"),
         (
             "retention_purge",

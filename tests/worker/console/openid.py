@@ -9,18 +9,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, RSAKey
+from pydantic import SecretStr
 
+from worker.settings import Settings
+
+CONSOLE = "https://tend.example"
 CLIENT = "tend"
 SECRET = "of tend: % and ü"  # noqa: S105 - of nobody
 
 
-def new_key(kid: str) -> RSAKey:
+@cache
+def key_of(kid: str, owner: str = "the provider") -> RSAKey:  # noqa: ARG001 - of each owner another
+    """Whose key is published, or pretended to be, under an id."""
     return RSAKey.generate_key(2048, {"kid": kid, "use": "sig", "alg": "RS256"})
 
 
@@ -96,6 +103,20 @@ class OpenId:
         return 200, {"token_type": "Bearer", "id_token": token}
 
 
+def settings_of(issuer: str, console_url: str = CONSOLE, **more: Any) -> Settings:
+    """Of a console that trusts this provider."""
+    return Settings(
+        env="test",
+        console_url=console_url,
+        oidc_issuer=issuer,
+        oidc_client_id=CLIENT,
+        oidc_client_secret=SecretStr(SECRET),
+        oidc_operators="data-team, ops",
+        oidc_admins="platform",
+        **more,
+    )
+
+
 def _part(document: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
 
@@ -135,7 +156,7 @@ def providing() -> Iterator[OpenId]:
             """Nothing of it belongs in a test's output."""
 
     server = ThreadingHTTPServer(("localhost", 0), Service)
-    key = new_key("one")
+    key = key_of("one")
     openid = OpenId(f"http://localhost:{server.server_port}", key, [key])
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -11,11 +11,18 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from joserfc.jwk import OctKey
-from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from tests.worker.console.conftest import Answer, ask, serving
-from tests.worker.console.openid import CLIENT, SECRET, OpenId, new_key, providing
+from tests.worker.console.openid import (
+    CLIENT,
+    CONSOLE,
+    SECRET,
+    OpenId,
+    key_of,
+    providing,
+    settings_of,
+)
 from tests.worker.console.people import Browser, text_of
 from tests.worker.test_users import ADMIN, PASSWORD, everything
 from worker import users
@@ -29,7 +36,6 @@ from worker.tables import ConsoleSession, Entry, LoginAttempt
 
 pytestmark = pytest.mark.sqlite_control
 
-CONSOLE = "https://tend.example"
 BEGIN = "/login/provider?then=/runs"
 
 
@@ -37,19 +43,6 @@ BEGIN = "/login/provider?then=/runs"
 def openid() -> Iterator[OpenId]:
     with providing() as openid:
         yield openid
-
-
-def settings_of(issuer: str, **more: Any) -> Settings:
-    return Settings(
-        env="test",
-        console_url=CONSOLE,
-        oidc_issuer=issuer,
-        oidc_client_id=CLIENT,
-        oidc_client_secret=SecretStr(SECRET),
-        oidc_operators="data-team, ops",
-        oidc_admins="platform",
-        **more,
-    )
 
 
 @dataclass
@@ -158,11 +151,11 @@ def expired(openid: OpenId) -> None:
 
 def forged(openid: OpenId) -> None:
     """Signed with another key than the one published under its id."""
-    openid.signs = new_key("one")
+    openid.signs = key_of("one", "somebody else")
 
 
 def unknown_key(openid: OpenId) -> None:
-    openid.signs = new_key("two")
+    openid.signs = key_of("two")
 
 
 def shared_secret(openid: OpenId) -> None:
