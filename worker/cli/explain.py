@@ -20,6 +20,7 @@ from worker.explain.explain import explain as explained
 from worker.explain.store import Store
 from worker.keys import Keyring
 from worker.targets.kinds import KINDS
+from worker.times import length
 
 Document = dict[str, Any]
 
@@ -89,7 +90,7 @@ def _fact(name: str, record: Document) -> str:
     if value is None:
         return "not known"
     if name.endswith("_seconds"):
-        return output.length(value)
+        return length(value)
     return _plain(value)
 
 

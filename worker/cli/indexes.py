@@ -21,6 +21,7 @@ from worker.targets.indexes import Index, Indexes
 from worker.targets.kinds import TENDED, kinds_set
 from worker.targets.mongo_indexes import MongoIndexes
 from worker.targets.sql_indexes import SqlIndexes
+from worker.times import length
 
 Document = dict[str, Any]
 DATABASES: dict[str, Callable[[str], Indexes]] = {"mongo": MongoIndexes, "sql": SqlIndexes}
@@ -219,4 +220,4 @@ def _follow(thread: threading.Thread, database: Indexes, each: Wanted) -> None:
             said = time.monotonic()
             progress = database.progress(each.collection)
             far = f", {progress}" if progress else ""
-            output.say(f"{each.name} is being built{far} ({output.length(said - began)})")
+            output.say(f"{each.name} is being built{far} ({length(said - began)})")

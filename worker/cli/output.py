@@ -113,17 +113,6 @@ def exact(value: datetime | str) -> str:
     return f"{utc(value).replace(tzinfo=None).isoformat(' ')} UTC"
 
 
-def length(seconds: float) -> str:
-    """A length of time in its two largest units, such as `6d 4h`; minus means it has passed."""
-    parts: list[str] = []
-    left = int(abs(seconds))
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, left = divmod(left, size)
-        if count or parts or unit == "s":
-            parts.append(f"{count}{unit}")
-    return ("-" if seconds < 0 else "") + " ".join(parts[:2])
-
-
 def utc(value: datetime | str) -> datetime:
     """A time, or one of a document."""
     when = datetime.fromisoformat(value) if isinstance(value, str) else value

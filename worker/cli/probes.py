@@ -6,10 +6,11 @@ import typer
 
 from policies.probes import Probe
 from worker.cli import context, options, output
-from worker.cli.output import facts, heading, length, moment
+from worker.cli.output import facts, heading, moment
 from worker.documents import probes as documents
 from worker.engine import system_clock
 from worker.settings import Settings
+from worker.times import length
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
 

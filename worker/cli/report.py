@@ -12,7 +12,7 @@ from policies.selectors import FieldName, Selector
 from policies.subjects import load_subjects
 from worker import holds, report
 from worker.cli import context, options, output
-from worker.cli.output import heading, length, moment
+from worker.cli.output import heading, moment
 from worker.engine import system_clock
 from worker.errors import UsageError
 from worker.evidence import noticed
@@ -20,7 +20,7 @@ from worker.evidence import reports as reports_of
 from worker.overdue import Source
 from worker.targets.base import Target
 from worker.targets.kinds import KINDS, kind_of, opened_to_look, served
-from worker.times import TIME, moment_of
+from worker.times import TIME, length, moment_of
 
 Document = dict[str, Any]
 _FIELD: TypeAdapter[str] = TypeAdapter(FieldName)

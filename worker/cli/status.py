@@ -9,11 +9,12 @@ from policies.subjects import load_subjects
 from worker import present
 from worker import status as looked_at
 from worker.cli import context, options, output
-from worker.cli.output import heading, length, moment
+from worker.cli.output import heading, moment
 from worker.console import readiness
 from worker.documents.brake import pulled_as_json
 from worker.engine import system_clock
 from worker.targets.kinds import opened_to_look
+from worker.times import length
 
 Document = dict[str, Any]
 

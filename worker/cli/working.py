@@ -10,10 +10,11 @@ from types import FrameType
 from worker import advance, bootstrap, by_hand, operations
 from worker.audit import keeping
 from worker.cli import context, output
-from worker.cli.progress import Display, Glance, glance
+from worker.cli.progress import Display
 from worker.database import Database
 from worker.engine import Engine
 from worker.operations import Person
+from worker.progress.glance import Glance, glance
 from worker.settings import Settings
 from worker.states import UNFINISHED, State
 

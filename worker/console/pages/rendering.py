@@ -20,7 +20,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from worker import families
-from worker.cli.output import length
+from worker.times import length
 
 _CONSOLE = Path(__file__).parents[1]
 STATIC = _CONSOLE / "static"

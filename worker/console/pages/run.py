@@ -15,14 +15,14 @@ from sqlalchemy.orm import Session
 from policies.errors import TendError
 from worker import database, guards, present, runs
 from worker.audit import search
-from worker.cli.pace import Pace
-from worker.cli.progress import Glance, glance_of
 from worker.console import sessions
 from worker.console.pages import plots, run_rows
 from worker.console.pages.actions import ACTIONS, Action, can_be_undone, offered
 from worker.console.pages.visiting import LookingOn, Visit, Visiting
 from worker.keys import Keyring
 from worker.logs import safe_text
+from worker.progress.glance import Glance, glance_of
+from worker.progress.pace import Pace
 from worker.states import UNFINISHED, State
 from worker.tables import Chunk, Entry, Run
 

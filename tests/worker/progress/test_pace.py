@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.cli.pace import WINDOW_SECONDS, Pace
+from worker.progress.pace import WINDOW_SECONDS, Pace
 
 
 def test_a_steady_run_says_how_fast_it_is_and_how_long_the_rest_takes() -> None:
