@@ -23,7 +23,7 @@ from sqlalchemy import select
 
 import policies
 from demo import console as web
-from demo import dataset, kiosk, screenshots
+from demo import dataset, incidents, kiosk, screenshots
 from demo.check import Check, check
 from demo.progress import Steps
 from demo.servers import mongod, valkey
@@ -41,6 +41,7 @@ OVERLAY = Path(__file__).parent / "overlay"
 DEADLINE_SECONDS = 900
 POLL_SECONDS = 0.5
 TAKEN_BACK = "session-cleanup"
+PURGE = "sales-retention"
 
 
 class DemoFailed(TendError):
@@ -122,8 +123,9 @@ def _demonstrate(console: Console, folder: Path, wanted: Wanted) -> int:
         _judge(runs, checks)
         _take_back(stage, next(run for run in runs if run.policy == TAKEN_BACK), before)
         if wanted.screenshots is not None:
-            logins = (opened.login(), opened.login())
-            screenshots.take(opened.address, logins, f"r-{runs[-1].id}", wanted.screenshots)
+            planned = incidents.happen(opened.environment, stage.shop.get_default_database())
+            purge = next(run for run in runs if run.policy == PURGE)
+            screenshots.take(opened, f"r-{purge.id}", planned, wanted.screenshots)
         if sys.stdout.isatty():
             console.print("The console goes on until Ctrl-C; this lets you in once more:")
             console.print(opened.login(), soft_wrap=True)
@@ -160,7 +162,7 @@ def _stage(console: Console, folder: Path) -> Iterator[Stage]:
             "TEND_ARCHIVE_URL": f"file://{folder}/archive",
             "TEND_KEYS": Fernet.generate_key().decode(),
             "TEND_AUDIT_KEYS": b64encode(os.urandom(32)).decode(),
-            "TEND_POLICY_DIR": f"{policies.__path__[0]}:{OVERLAY}",
+            "TEND_POLICY_DIR": f"{policies.__path__[0]}:{OVERLAY}:{OVERLAY}/stores",
             "TEND_ENV": "demo",
             "TEND_LOG": "json",
         }

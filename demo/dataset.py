@@ -81,6 +81,7 @@ def load(
         # After the rows it takes one scan, and it waits for a majority, which covers the rows.
         database[name].create_indexes([IndexModel(key) for key in keys])
     database["sessions"].create_index("sessionId", unique=True)
+    database["products"].create_index(["storeId", "externalId"], unique=True)
     first_young = bisect_left(sales["created"].to_pylist(), milliseconds(now - SALES_KEPT))
     return _damage(len(sales), first_young, damaged, around)
 

@@ -15,7 +15,8 @@ from cryptography.fernet import Fernet
 from pymongo import IndexModel, MongoClient
 from pymongo.database import Database as MongoDatabase
 
-from demo.tend import process
+from demo.tend import command, process
+from jobs.pos_sync.tables import PosStore
 from tests.faults.processes import eventually
 from worker import migrate, tokens, users
 from worker.database import Database
@@ -117,9 +118,18 @@ def site(folder: Path, mongo_url: str, redis_url: str, *, workers: int = 1) -> I
             ("console", "console", "--port", "0"),
         ):
             stack.enter_context(process(environment, folder / f"{log}.log", *words))
+        _some_trouble(environment, control)
         port = eventually(lambda: _port(folder / "console.log"), 120)
         eventually(lambda: _is_ready(port), 120)
         yield Site(f"http://127.0.0.1:{port}", environment, control, shop, folder)
+
+
+def _some_trouble(environment: Mapping[str, str], control: Database) -> None:
+    """A block and a store that needs a person, so that their pages have something to show."""
+    command(environment, "lockout", "block", "203.0.113.7", "--reason", "CASE-7: a journey")
+    camp = {"name": "Camp", "provider": "rest", "address": "", "condition": "needs_person"}
+    with control.transaction() as session:
+        session.add(PosStore(key="mongo/1", error="no_credentials", failures=1, **camp))
 
 
 def token_of(control: Database, name: str) -> str:

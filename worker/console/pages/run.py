@@ -133,6 +133,7 @@ def _context(visit: Visit, session: Session, run: Run, seen: Glance, pace: str) 
         "is_own": visit.login.actor.name in [one["name"] for one in run.asked_by],
         "can_be_undone": can_be_undone(run) and visit.may("undo"),
         "chunks": {way: _chunks(session, run.id, way) for way in ("apply", "undo")},
+        "archive": _archive(session, run) if run.state not in UNFINISHED else None,
         "left": present.left_in_words(document),
         "plot": _plot(session, run, seen),
         "trail": [search.as_json(each) for each in reversed(found)],
@@ -152,6 +153,14 @@ def _chunks(session: Session, run_id: int, direction: str) -> dict[str, int]:
         .group_by(Chunk.state)
     )
     return {str(state): int(count) for state, count in counted}
+
+
+def _archive(session: Session, run: Run) -> str | None:
+    """The sealed objects with the before-images; None if there are none, or none can be read."""
+    kept = select(Chunk.archives).where(Chunk.run_id == run.id, Chunk.direction == "apply")
+    sizes = [each["size"] for archives in session.scalars(kept) for each in archives]
+    is_readable = bool(sizes) and run.key is not None
+    return f"{len(sizes):,} objects, {sum(sizes):,} bytes" if is_readable else None
 
 
 def _plot(session: Session, run: Run, seen: Glance) -> plots.Plot | None:
