@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
@@ -92,25 +91,24 @@ class MongoBatch:
             cascade=dict(cascade),
         )
 
-    def _find(self, condition: Filter, fields: Filter | None = None) -> Iterator[RawBSONDocument]:
+    def _find(
+        self, condition: Filter, fields: Filter | None = None, batch_size: int = 5000
+    ) -> Iterator[RawBSONDocument]:
         return iter(
-            self.records.find(condition, fields, session=self.session, hint=BY_KEY, batch_size=5000)
+            self.records.find(
+                condition, fields, session=self.session, hint=BY_KEY, batch_size=batch_size
+            )
         )
 
     def snapshot(self, keys: list[Any], condition: Filter) -> list[RawBSONDocument]:
         before: list[RawBSONDocument] = []
         size = 0
-        options = self.records.codec_options
         wanted: Filter = {"$and": [{"_id": {"$in": keys}}, condition]}
-        # Whole pages: a cursor that hands out single records costs more than reading them does.
-        pages: Any = self.records.find_raw_batches(  # bytes, whatever the driver's types say
-            wanted, session=self.session, hint=BY_KEY, batch_size=len(keys) + 1
-        )
-        for page in pages:
-            size += len(page)
+        for record in self._find(wanted, batch_size=len(keys) + 1):
+            size += len(record.raw)
             if size > self.max_bytes and len(keys) > 1:
                 raise BatchTooLarge(f"{len(keys)} records exceed {self.max_bytes} bytes.")
-            before += bson.decode_all(page, options)
+            before.append(record)
         return before
 
     def missed(
