@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+from uuid import uuid4
 
 from pymongo import IndexModel
 from sqlalchemy import Engine, func, inspect, select, text
 
 from tests.jobs.peak_beyond import TABLES
 from tests.worker.scenario import NOW, Scenario
-from worker.tables import Doorbell, Run
+from worker.tables import Alert, Doorbell, Notice, Run
 
 Records = Iterable[dict[str, Any]]
 
@@ -95,6 +96,10 @@ class ControlPlace:
     def put(self, collection: str, records: Records) -> None:
         with self.scenario.engine.database.transaction() as session:
             for record in records:
+                if collection in _TOLD:
+                    row = _OWN[collection](cause=uuid4().hex, **{**_TOLD[collection], **record})
+                    session.add(row)
+                    continue
                 run = Run(**{**_RUN, **(record if collection == "runs" else {})})
                 session.add(run)
                 session.flush()
@@ -119,7 +124,11 @@ class ControlPlace:
         return inspect(self.scenario.engine.database.engine).has_table("tend_fences")
 
 
-_OWN: dict[str, Any] = {"runs": Run, "doorbells": Doorbell}
+_OWN: dict[str, Any] = {"runs": Run, "doorbells": Doorbell, "alerts": Alert, "notices": Notice}
+_TOLD: dict[str, dict[str, Any]] = {
+    "alerts": {"event": "resources", "severity": "P2", "text": b"", "at": NOW},
+    "notices": {"urgent": False, "text": b"", "not_before": NOW},
+}
 _RUN: dict[str, Any] = {
     "policy": "of-old",
     "policy_version": "0" * 64,

@@ -236,6 +236,21 @@ def test_a_change_takes_a_reason_that_names_no_person(enter: Enter, control: Dat
         assert (answer.status, "--reason" in text_of(answer)) == (422, True)
 
 
+def test_revealing_takes_a_reason_and_is_on_record_before_anything_is_shown(
+    enter: Enter, control: Database
+) -> None:
+    """There is no archive here, so nothing could be shown; who wanted to look is on record."""
+    run = made(control)
+    browser = enter("operator")
+    assert browser.send(f"/runs/r-{run}/records", reason="").status == 422
+    assert "records_revealed" not in {entry["action"] for entry in entries(control)}
+    answer = browser.send(f"/runs/r-{run}/records", reason="CASE-9: whose sales were these")
+    assert answer.status == 503
+    said = entries(control)[-1]
+    assert (said["action"], said["actor"], said["run"]) == ("records_revealed", "operator-ann", run)
+    assert said["detail"]["reason"] == "CASE-9: whose sales were these"
+
+
 def test_who_planned_it_is_the_one_who_was_logged_in(enter: Enter, control: Database) -> None:
     browser = enter("operator")
     answer = browser.send("/repair", policy="sales-retention", reason="CASE-1", limit="5")
