@@ -125,18 +125,21 @@ def _settle(
     now = attempt.now
     with tools.state.transaction() as session:
         row = session.get_one(PosStore, store, with_for_update=True)
-        before = row.condition
+        before, data_as_of = row.condition, row.data_as_of
         if synced is not None:
             settle_success(row, synced, now)
         elif failed is not None and is_handed_over:
             hand_over(row, failed, now)
         elif failed is not None:
             settle_failure(row, failed, now, attempt.diff)
-        row.untold = True
+        if (row.condition, row.data_as_of) != (before, data_as_of):
+            row.untold = True
+        is_owed = row.untold
         write_steps(session, store, attempt.steps, now)
         if row.condition != before or attempt.is_recovery:
             tools.state.record(session, "pos_attempt", attempt.told(before, row))
-    tell(tools, store)
+    if is_owed:
+        tell(tools, store)
 
 
 def tell(tools: Tools, store: str) -> None:

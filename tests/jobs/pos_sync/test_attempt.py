@@ -440,6 +440,28 @@ def test_what_a_killed_worker_did_not_tell_the_application_is_told_by_the_next_l
     assert desk.provider.asked == []
 
 
+def test_the_application_is_told_what_changed_and_nothing_twice(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = desk.open("rest")
+    told: list[str] = []
+    write = desk.shop.catalog.tell
+
+    def telling(key: str, status: str, data_as_of: str | None) -> None:
+        told.append(status)
+        write(key, status, data_as_of)
+
+    monkeypatch.setattr(desk.shop.catalog, "tell", telling)
+    desk.provider.route = lambda _asked: Answer(404, b"{}")
+    for _ in range(3):
+        desk.attend(store)
+    assert told == ["degraded", "error"]
+    desk.provider.route = rest(products("p1"))
+    for _ in range(2):
+        desk.attend(store)
+    assert told == ["degraded", "error", "healthy", "healthy"]
+
+
 def test_of_two_that_tell_at_once_the_later_word_stays(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
