@@ -1,8 +1,10 @@
 """Plots as SVG: drawn here, coloured by the style sheet, each with its figures as a table."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 from math import ceil
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 10, 24
 _WELL, _ILL = 2, 5
 """The colours of the two, green and red."""
 _DOT = 6
+RATES = 60
 SERIES = 6
 """As many colours as there are; what is smaller is summed up as the last one."""
 
@@ -112,29 +115,43 @@ def bars(title: str, days: Sequence[date], counts: Mapping[str, Mapping[date, in
     )
 
 
-def growth(title: str, points: Sequence[tuple[float, int]], top: int) -> Plot:
-    """A line of what was done after so many seconds."""
-    longest = max(points[-1][0], 1.0) if points else 1.0
-    high = _round_up(max(top, points[-1][1] if points else 0))
-    wide = WIDTH - _LEFT - _RIGHT
-    placed = [(_LEFT + at / longest * wide, _y(done, high)) for at, done in points]
+def rate(title: str, points: Sequence[tuple[float, int]]) -> Plot:
+    """A line of records a second, from how many were done after so many seconds: two or more."""
+    longest = max(points[-1][0], 1.0)
+    parts = min(len(points) - 1, RATES)
+    edges = [longest * part / parts for part in range(parts + 1)]
+    between = [_done_by(points, edge) for edge in edges[1:-1]]
+    reached = [points[0][1], *between, points[-1][1]]
+    found = [(after - before) * parts / longest for before, after in pairwise(reached)]
+    high = _round_up_any(max(found))
+    wide, floor = WIDTH - _LEFT - _RIGHT, HEIGHT - _BOTTOM
+    placed = [
+        (_LEFT + edge / longest * wide, _y(each, high))
+        for each, (start, end) in zip(found, pairwise(edges), strict=True)
+        for edge in (start, end)
+    ]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
-    floor = HEIGHT - _BOTTOM
-    area = f"{_LEFT},{floor} {line} {placed[-1][0]:.1f},{floor}" if placed else ""
     return Plot(
         title,
         _marks(high),
-        [
-            Label(_r(_LEFT + part / 4 * wide), _seconds(longest * part / 4))
-            for part in range(5)
-            if part in {0, 2, 4}
-        ],
+        [Label(_r(_LEFT + part / 2 * wide), _seconds(longest * part / 2)) for part in range(3)],
         [],
-        ["after", "records"],
-        [(_seconds(at), f"{done:,}") for at, done in points],
+        ["from", "to", "records a second"],
+        [
+            (_seconds(start), _seconds(end), f"{each:,.0f}")
+            for each, (start, end) in zip(found, pairwise(edges), strict=True)
+        ],
         line=line,
-        area=area,
+        area=f"{_LEFT},{floor} {line} {placed[-1][0]:.1f},{floor}",
     )
+
+
+def _done_by(points: Sequence[tuple[float, int]], at: float) -> float:
+    """As if the work between two points had gone on evenly."""
+    place = bisect_left(points, at, lo=1, hi=len(points) - 1, key=lambda point: point[0])
+    (start, before), (end, after) = points[place - 1], points[place]
+    part = (at - start) / (end - start) if end > start else 1.0
+    return before + (after - before) * min(part, 1.0)
 
 
 def readings(title: str, points: Sequence[Reading], unit: str) -> Plot:

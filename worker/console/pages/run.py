@@ -33,7 +33,6 @@ LOOK_SECONDS = 0.4
 REST_SECONDS = 2.0
 SESSION_SECONDS = 15.0
 ENTRIES = 40
-_MOST_POINTS = 150
 
 
 @dataclass
@@ -164,7 +163,7 @@ def _archive(session: Session, run: Run) -> str | None:
 
 
 def _plot(session: Session, run: Run, seen: Glance) -> plots.Plot | None:
-    """How the work went: the records done by the end of each chunk, and up to now."""
+    """How fast the work went: from the records done by the end of each chunk, and up to now."""
     began = run.applying_at
     if began is None:
         return None
@@ -182,6 +181,4 @@ def _plot(session: Session, run: Run, seen: Glance) -> plots.Plot | None:
     if run.state == State.APPLYING and seen.done > done:
         now = database.now(session)
         points.append(((now - began).total_seconds(), seen.done))
-    every = len(points) // _MOST_POINTS + 1
-    thinned = [*points[:-1:every], points[-1]]
-    return plots.growth(f"Records done since r-{run.id} began to apply", thinned, run.planned)
+    return plots.rate(f"Records a second since r-{run.id} began to apply", points)
