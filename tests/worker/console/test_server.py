@@ -16,7 +16,6 @@ from worker.console import bounds, protocol
 from worker.console.bounds import MOST_BYTES
 from worker.console.installation import Installation
 from worker.console.readiness import Readiness
-from worker.console.server import listen
 from worker.database import Database
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -162,15 +161,6 @@ def test_a_signal_ends_the_process_though_a_client_hangs_on(
 
 
 @pytest.mark.system
-def test_no_part_of_an_answer_waits_until_the_browser_has_acknowledged_the_one_before() -> None:
-    with (
-        listen("127.0.0.1", 0) as listening,
-        socket.create_connection(listening.getsockname()),
-        listening.accept()[0] as connection,
-    ):
-        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-
 def test_an_address_that_is_taken_is_one_sentence(control: Database, database_url: str) -> None:
     assert control.dialect == "sqlite"
     with socket.create_server(("127.0.0.1", 0)) as taken:
