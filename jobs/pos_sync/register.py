@@ -69,7 +69,7 @@ def settle_success(row: PosStore, synced: Synced, now: datetime) -> None:
 
 
 def settle_failure(row: PosStore, failed: SyncFailed, now: datetime, diff: str | None) -> None:
-    """Full jitter before the next attempt, but what the provider asks for at least."""
+    """What the row says after it, and when the next attempt is."""
     before = Condition(row.condition)
     row.failures += 1
     row.error, row.detail, row.diff = failed.kind, failed.detail, diff
@@ -82,8 +82,7 @@ def settle_failure(row: PosStore, failed: SyncFailed, now: datetime, diff: str |
         may_heal = failed.kind is Kind.SHRUNK  # the next pass may find everything again
         row.next_at = next_scheduled(row, now) if may_heal else None
         return
-    jitter = random.uniform(0, ceiling.total_seconds())  # noqa: S311 - jitter is no secret
-    wait = max(timedelta(seconds=max(jitter, failed.wait or 0)), SOONEST)
+    wait = max(_full_jitter(failed, ceiling), SOONEST)
     row.next_at = min(now + wait, next_scheduled(row, now))
 
 
@@ -91,9 +90,13 @@ def hand_over(row: PosStore, failed: SyncFailed, now: datetime) -> None:
     """A first failure that may pass: `pos-sync-retry` asks again, and only then it counts."""
     row.condition = Condition.DEGRADED
     row.error, row.detail, row.ill_since = failed.kind, failed.detail, now
-    jitter = random.uniform(0, SOONEST.total_seconds())  # noqa: S311 - jitter is no secret
-    wait = timedelta(seconds=max(jitter, failed.wait or 0))
-    row.next_at = min(now + wait, next_scheduled(row, now))
+    row.next_at = min(now + _full_jitter(failed, SOONEST), next_scheduled(row, now))
+
+
+def _full_jitter(failed: SyncFailed, longest: timedelta) -> timedelta:
+    """Anything up to the longest wait, but what the provider asks for at least."""
+    jitter = random.uniform(0, longest.total_seconds())  # noqa: S311 - jitter is no secret
+    return timedelta(seconds=max(jitter, failed.wait or 0))
 
 
 def write_steps(session: Session, store: str, steps: Iterable[Step], now: datetime) -> None:
