@@ -1,11 +1,11 @@
 """Lockouts in the console: what stands, its evidence, and release by whoever may."""
 
 import re
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from bson import ObjectId
 
+from tests.worker.console.api.attack import ADDRESS, ANN, attacked
 from tests.worker.console.api.conftest import (
     Api,
     api,
@@ -20,24 +20,14 @@ from tests.worker.console.people import Browser, entered, text_of
 __all__ = ["api", "bare", "logging_as_it_was", "site", "tend", "unmigrated"]
 pytestmark = pytest.mark.sqlite_control
 
-ANN, BOB = ObjectId(), ObjectId()
-ADDRESS = "203.0.113.7"
+BOB = ObjectId()
 
 
 @pytest.fixture
 def locked(api: Api) -> Api:
-    """Ann's account and the address, locked and blocked for five failures."""
-    api.tend.shop.users.insert_many(
-        [{"_id": ANN, "email": "ann@example.org"}, {"_id": BOB, "email": "bob@example.org"}]
-    )
-    api.tend.shop.loginevents.create_index("timestamp")
-    at = datetime.now(UTC) - timedelta(seconds=60)
-    failure = {"userId": ANN, "ipAddress": ADDRESS, "outcome": "failure"}
-    api.tend.shop.loginevents.insert_many(
-        [{**failure, "timestamp": at - timedelta(seconds=number)} for number in range(5)]
-    )
-    assert api.work(api.does("/policies/login-lockout/run")["id"])["changed"] == 2
-    return api
+    """Ann is attacked, and Bob is not."""
+    api.tend.shop.users.insert_one({"_id": BOB, "email": "bob@example.org"})
+    return attacked(api)
 
 
 def of(browser: Browser, kind: str) -> str:

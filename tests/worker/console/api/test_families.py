@@ -3,30 +3,19 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from bson import ObjectId
 
 from tests.jobs.pos_sync.conftest import shop
 from tests.jobs.pos_sync.provider import Answer, Asked, Provider, said
+from tests.worker.console.api.attack import ADDRESS, ANN, attacked
 from tests.worker.console.api.conftest import WHY, Api
 
 __all__ = ["shop"]
-ANN = ObjectId()
-ADDRESS = "203.0.113.7"
 THE_STORE = {"_id": "1", "name": "Camp", "platform": "rest"}
 
 
 @pytest.fixture
 def locked(api: Api) -> Api:
-    """Ann's account, locked for five failures of hers from one address."""
-    api.tend.shop.users.insert_one({"_id": ANN, "email": "ann@example.org"})
-    api.tend.shop.loginevents.create_index("timestamp")
-    at = datetime.now(UTC) - timedelta(seconds=60)
-    failure = {"userId": ANN, "ipAddress": ADDRESS, "outcome": "failure"}
-    api.tend.shop.loginevents.insert_many(
-        [{**failure, "timestamp": at - timedelta(seconds=number)} for number in range(5)]
-    )
-    assert api.work(api.does("/policies/login-lockout/run")["id"])["changed"] == 2
-    return api
+    return attacked(api)
 
 
 def test_a_lock_is_listed_explained_and_released_on_record(locked: Api) -> None:
