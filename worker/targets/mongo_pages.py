@@ -8,8 +8,6 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from pymongo.collection import Collection
-from pymongo.command_cursor import CommandCursor
-from pymongo.cursor import Cursor
 
 Found = TypeVar("Found")
 Page = list[dict[str, Any]]
@@ -27,16 +25,13 @@ def records(
 def pages(
     collection: Collection[Any], condition: Mapping[str, Any], fields: Mapping[str, Any], **how: Any
 ) -> Iterator[Page]:
-    """The same by the page."""
-    return _read(naive(collection).find(condition, fields, batch_size=PAGE, **how))
+    """The same by the page.
 
-
-def naive(collection: Collection[Any]) -> Collection[Any]:
-    """The collection whose dates have no time zone: as pymongo adds one, it doubles the work."""
-    return collection.with_options(collection.codec_options.with_options(tz_aware=False))
-
-
-def _read(cursor: Cursor[Any] | CommandCursor[Any]) -> Iterator[Page]:
+    Read without time zones and given them here: as pymongo gives them, a record takes twice as
+    long.
+    """
+    naive = collection.codec_options.with_options(tz_aware=False)
+    cursor = collection.with_options(naive).find(condition, fields, batch_size=PAGE, **how)
     with cursor:
         while page := cursor.to_list(PAGE):
             for record in page:
