@@ -51,6 +51,9 @@ class Bounds:
             await self._app(scope, _again(body, receive), sending)
         except TimeoutError:
             await _answer(send, HTTPStatus.REQUEST_TIMEOUT)
+        except asyncio.CancelledError:  # only the process's end cancels a request
+            log.warning("request left unanswered", path=failing.path_of(Request(scope)))
+            raise
         except Exception as error:
             request, reference = Request(scope), failing.new_reference()
             path = failing.path_of(request)

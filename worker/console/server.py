@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+import time
 
 import structlog
 import uvicorn
@@ -15,6 +16,8 @@ from worker.console.protocol import Protocol
 
 GRACE_SECONDS = 3
 """For answers that are under way when the process must stop."""
+GOODBYE_SECONDS = 4
+"""After these: Python waits for ever for a thread whose request hangs."""
 
 log = structlog.get_logger()
 
@@ -53,7 +56,7 @@ class Server:
         self._uvicorn.should_exit = True
 
     def serve_until_told(self) -> None:
-        """Answer requests until SIGTERM or SIGINT."""
+        """Answer requests until SIGTERM or SIGINT, and end the process soon after."""
         told = {signal.SIGTERM, signal.SIGINT}
         signal.pthread_sigmask(signal.SIG_BLOCK, told)  # before the threads, which inherit it
         thread = threading.Thread(target=self.serve, name="console", daemon=True)
@@ -61,8 +64,16 @@ class Server:
         log.info("console listens", host=self.host, port=self.port)
         signal.sigwait(told)
         log.info("console stops")
+        threading.Thread(target=_end_anyway, name="end", daemon=True).start()
         self.stop()
         thread.join()
+
+
+def _end_anyway() -> None:
+    """It was asked for, so the process ends as if nothing hung."""
+    time.sleep(GRACE_SECONDS + GOODBYE_SECONDS)  # the process ends meanwhile if nothing hangs
+    log.warning("console ends though a request hangs")
+    os._exit(0)
 
 
 def listen(host: str, port: int) -> socket.socket:

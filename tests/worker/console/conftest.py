@@ -1,7 +1,10 @@
-"""A console in this process, and what it answers."""
+"""A console in this process, or one of its own, and what it answers."""
 
 import http.client
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -70,3 +73,19 @@ def serving(installation: Installation) -> Iterator[int]:
     yield server.port
     server.stop()
     thread.join()
+
+
+def start(url: str, *words: str, **settings: str) -> subprocess.Popen[bytes]:
+    """`tend console` in a process of its own, which says on standard error where it listens."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "worker.cli", "console", *words],
+        env={
+            **os.environ,
+            "TEND_DATABASE_URL": url,
+            "TEND_ENV": "test",
+            "TEND_KEYS": "",
+            **settings,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )

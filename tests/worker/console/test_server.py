@@ -1,17 +1,15 @@
 """The console's HTTP: every answer is JSON, errors have one form, and SIGTERM ends the process."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from http import HTTPStatus
 
 import pytest
 
-from tests.worker.console.conftest import ask, serving
+from tests.worker.console.conftest import ask, serving, start
 from worker.console import bounds, protocol
 from worker.console.bounds import MOST_BYTES
 from worker.console.installation import Installation
@@ -125,15 +123,6 @@ def test_a_broken_request_is_an_error_of_the_same_form_and_the_next_one_is_answe
     assert b" 400 " in head.splitlines()[0]
     assert json.loads(body)["error"]["code"] == "bad_request"
     assert ask(port, "/health/live").status == 200
-
-
-def start(url: str, *words: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "worker.cli", "console", *words],
-        env={**os.environ, "TEND_DATABASE_URL": url, "TEND_ENV": "test", "TEND_KEYS": ""},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
 
 
 @pytest.fixture
