@@ -31,6 +31,7 @@ from worker.errors import DatabaseNotMigrated, DatabaseUnreachable
 LARGEST_ID = 2**31 - 1
 """Of a row; PostgreSQL cannot even be asked for a larger one."""
 BUSY_SECONDS = 15
+"""So long a transaction waits for another one of SQLite's."""
 POOL_SECONDS = 5
 """A thread that finds every connection in use gives up before its claim's lease ends."""
 
@@ -38,8 +39,10 @@ POOL_SECONDS = 5
 class Database:
     """The one way to the control database; safe to share between threads."""
 
-    def __init__(self, url: str, revision: str | None = None) -> None:
-        self.engine = _engine(url)
+    def __init__(
+        self, url: str, revision: str | None = None, busy_seconds: float | None = None
+    ) -> None:
+        self.engine = _engine(url, BUSY_SECONDS if busy_seconds is None else busy_seconds)
         self._writers = Writers()
         said = {"revision": revision, "writers": self._writers}
         self._sessions = sessionmaker(self.engine, expire_on_commit=False, info=said)
@@ -130,7 +133,7 @@ def _unreachable(engine: Engine) -> DatabaseUnreachable:
     )
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, busy_seconds: float) -> Engine:
     if not url.startswith("sqlite"):
         engine = create_engine(
             url,
@@ -149,7 +152,7 @@ def _engine(url: str) -> Engine:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
 
         return engine
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": busy_seconds}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

@@ -9,10 +9,16 @@ from worker import revisions
 from worker.database import Database
 
 _LOCK = 0x7E4D  # any number will do, as long as every process that migrates takes the same
+TURN_SECONDS = 600
+"""Whoever migrates waits for whoever does so already, which may take longer than any transaction
+of a process that works; on PostgreSQL they wait for the lock as long as it takes."""
 
 
 def upgrade(database: Database) -> list[str]:
-    """Bring the database to this code's revision; returns what was applied, oldest first."""
+    """Bring the database to this code's revision; returns what was applied, oldest first.
+
+    On SQLite it waits as long for its turn as the database was opened to.
+    """
     file = revisions.file_of(database)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -117,7 +117,7 @@ def test_processes_that_migrate_at_once_apply_each_revision_once(empty_database_
 
 
 def migrate_in_a_process(url: str) -> list[str]:
-    database = Database(url)
+    database = Database(url, busy_seconds=migrate.TURN_SECONDS)
     try:
         return migrate.upgrade(database)
     finally:

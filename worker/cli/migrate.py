@@ -12,7 +12,8 @@ from worker.errors import DatabaseUnreachable
 def migrate(as_json: options.Json = False) -> None:
     """Bring the control database to this version of Tend; does nothing if it is there."""
     settings = context.load_settings()
-    with closing(Database(context.as_owner(settings).need("database_url"))) as database:
+    url = context.as_owner(settings).need("database_url")
+    with closing(Database(url, busy_seconds=migrations.TURN_SECONDS)) as database:
         try:
             applied = migrations.upgrade(database)
         except OSError as error:
