@@ -85,6 +85,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "user create": Role.ADMIN,
         "user password": Role.ADMIN,
         "user disable": Role.ADMIN,
+        "user logout": Role.ADMIN,
         "user link": Role.ADMIN,
     }
 )

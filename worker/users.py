@@ -15,7 +15,7 @@ from worker.database import Database
 from worker.errors import NotAllowed, UsageError
 from worker.identity import Actor, Role
 from worker.operations import Person
-from worker.tables import LoginLink, Token, User
+from worker.tables import ConsoleSession, LoginLink, Token, User
 from worker.tokens import NAME
 
 LINK_LIFETIME = timedelta(minutes=15)
@@ -88,6 +88,24 @@ def disable(db: Database, name: str, person: Person) -> User:
         return user
 
 
+def end_sessions(db: Database, name: str, person: Person) -> int:
+    """Log a person out everywhere, however they came in; returns from how many sessions.
+
+    They may log in again: what shows who they are stays as it is.
+    """
+    with db.transaction() as session:
+        _must_be_admin(person.actor)
+        if not _has_been_here(session, name):
+            raise UsageError(
+                f"Nobody called '{name}' has ever logged in; `tend audit list --action logged_in` "
+                "shows who has."
+            )
+        number = sessions.end_all(session, name)
+        detail = {"user": name, "sessions": number, "reason": person.reason}
+        entries.append(session, "sessions_ended", person.actor, detail=detail)
+        return number
+
+
 def login_link(db: Database, name: str, person: Person) -> str:
     """What lets its holder in as this user, once, within the next minutes."""
     with db.transaction() as session:
@@ -143,6 +161,11 @@ def _there_is_an_admin(session: Session) -> bool:
     )
     user = select(User.name).where(User.role == Role.ADMIN, User.disabled_at.is_(None))
     return any(session.scalar(each.limit(1)) is not None for each in (token, user))
+
+
+def _has_been_here(session: Session, name: str) -> bool:
+    theirs = select(ConsoleSession.id).where(ConsoleSession.name == name)
+    return session.scalar(theirs.limit(1)) is not None
 
 
 def _record(session: Session, action: str, user: User, person: Person) -> None:

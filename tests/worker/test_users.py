@@ -47,6 +47,8 @@ def test_nobody_but_an_admin_changes_users(control: Database, role: Role) -> Non
             users.disable(control, "ann", person)
         with pytest.raises(NotAllowed, match="Only an admin may change users"):
             users.login_link(control, "ann", person)
+        with pytest.raises(NotAllowed, match="Only an admin may change users"):
+            users.end_sessions(control, "ann", person)
 
 
 @pytest.mark.parametrize("password", ["", "short", "aaaaaaaaaaaaaaaa", "x1" * 200])

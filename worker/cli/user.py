@@ -19,6 +19,7 @@ from worker.tables import User
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The person's name, such as ann.")]
+Anybody = Annotated[str, typer.Argument(metavar="NAME", help="Such as ann, or oidc:ann.")]
 
 
 @app.command()
@@ -65,6 +66,24 @@ def disable(
     with context.control(settings) as control:
         user = users.disable(control, name, person)
     _show(settings.env, user, as_json=as_json)
+
+
+@app.command()
+def logout(
+    name: Anybody,
+    reason: options.Reason,
+    on_behalf_of: options.OnBehalfOf = None,
+    as_json: options.Json = False,
+) -> None:
+    """Log a person out everywhere, one of the login provider's too; they may log in again."""
+    person = context.person(reason, on_behalf_of)
+    settings = context.load_settings()
+    with context.control(settings) as control:
+        number = users.end_sessions(control, name, person)
+    if as_json:
+        output.print_json({"name": name, "sessions": number})
+        return
+    output.heading(output.console(), settings.env, f"{name}: {number} sessions ended")
 
 
 @app.command("list")

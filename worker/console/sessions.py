@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from worker import database, tokens
@@ -112,12 +112,16 @@ def end(db: Database, login: Login) -> None:
         entries.append(session, "logged_out", login.actor, detail={"session": _id(row)})
 
 
-def end_all(session: Session, name: str) -> None:
-    """End every session of a person."""
-    theirs = update(ConsoleSession).where(
-        ConsoleSession.name == name, ConsoleSession.ended_at.is_(None)
+def end_all(session: Session, name: str) -> int:
+    """End every session of a person; returns how many were valid until now."""
+    moment = database.now(session)
+    open_still = ConsoleSession.name == name, ConsoleSession.ended_at.is_(None)
+    valid = select(func.count(ConsoleSession.id)).where(
+        *open_still, ConsoleSession.expires_at > moment, ConsoleSession.seen_at > moment - IDLE
     )
-    session.execute(theirs.values(ended_at=database.now(session)))
+    number = session.scalar(valid) or 0
+    session.execute(update(ConsoleSession).where(*open_still).values(ended_at=moment))
+    return number
 
 
 def new_secret() -> str:

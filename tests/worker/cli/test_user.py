@@ -1,11 +1,17 @@
 """`tend user`: what it asks, prints and changes."""
 
 import io
+import os
 import re
+from contextlib import closing
 
 import pytest
 
 from tests.worker.cli.conftest import Tend
+from worker.console import sessions
+from worker.console.sessions import Proven
+from worker.database import Database
+from worker.identity import Role
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
 
@@ -54,3 +60,19 @@ def test_a_link_is_a_path_on_a_line_of_its_own(admin: Tend) -> None:
     out = admin("user", "link", "ann", "--reason", "CASE-2").out
     assert re.fullmatch(r"/login/once/[0-9a-f]{64}", out.splitlines()[-1])
     assert admin.json("user", "link", "ann", "--reason", "CASE-2")["minutes"] == 15
+
+
+def test_a_person_is_logged_out_everywhere(admin: Tend) -> None:
+    database = Database(os.environ["TEND_DATABASE_URL"])
+    with closing(database), database.transaction() as session:
+        for _ in range(2):
+            sessions.begin(session, Proven("oidc:ann", Role.OPERATOR, "oidc", account="a"))
+    words = ("user", "logout", "oidc:ann", "--reason", "CASE-4: a laptop was stolen")
+    assert admin(*words).out == "[development] oidc:ann: 2 sessions ended\n"
+    assert admin.json(*words) == {"name": "oidc:ann", "sessions": 0}
+
+
+def test_nobody_is_logged_out_who_never_logged_in(admin: Tend) -> None:
+    ended = admin("user", "logout", "ann", "--reason", "CASE-4")
+    assert ended.code == 2
+    assert "Nobody called 'ann' has ever logged in" in ended.err

@@ -112,6 +112,21 @@ def test_whom_the_provider_lets_in_is_in_with_the_role_of_their_group(
         assert session.scalars(select(LoginAttempt)).all() == []
 
 
+def test_an_admin_ends_all_sessions_of_one_person_and_nobody_elses(site: Site) -> None:
+    theirs, others = [site.browser(), site.browser()], site.browser()
+    for browser in theirs:
+        site.logs_in(browser)
+    users.create(site.control, "ann", Role.VIEWER, PASSWORD, ADMIN)
+    others.log_in("ann", PASSWORD)
+    assert users.end_sessions(site.control, "oidc:ann", ADMIN) == 2
+    assert [is_in(browser) for browser in (*theirs, others)] == [False, False, True]
+    entry = site.entries()[-1]
+    assert (entry["action"], entry["actor"]) == ("sessions_ended", "root")
+    assert entry["detail"] == {"user": "oidc:ann", "sessions": 2, "reason": "a test"}
+    site.logs_in(theirs[0])
+    assert is_in(theirs[0])
+
+
 def test_the_page_to_log_in_leads_there_without_a_script(site: Site, openid: OpenId) -> None:
     page = site.browser().get("/login?then=/runs%3Fstate%3Dfailed").body.decode()
     link = re.search(r'href="(/login/provider\?[^"]*)"', page)
