@@ -1,15 +1,18 @@
 """Real servers, started once per test process when first asked for, and fresh databases in them."""
 
+import gc
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 import structlog
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from pymongo import MongoClient
 from pymongo.database import Database
 from sqlalchemy import Engine, make_url
@@ -17,7 +20,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
 
 from demo.servers import Mongo, Postgres, Valkey, mongod, postgres, valkey
-from worker import migrate
+from worker import migrate, passwords
 from worker.database import Database as Control
 
 HERE = Path(__file__).parent
@@ -48,6 +51,24 @@ def statements_compiled_once() -> Iterator[None]:
         patch.setattr(DefaultDialect, "__eq__", lambda one, other: type(one) is type(other))
         patch.setattr(DefaultDialect, "__hash__", lambda one: hash(type(one)))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def garbage_looked_for_rarely() -> None:
+    """What was collected stays to the end: no look for garbage need go through it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hasher() -> Iterator[Callable[[], PasswordHash]]:
+    """Users are made in hundreds of tests; what a password really costs is what this yields."""
+    real = passwords._hasher  # noqa: SLF001 - the one place where the cost is chosen
+    cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", lambda: cheap)
+        yield real
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,10 @@
 """Users of the console: made by admins alone, never with a password that is soon guessed."""
 
 import json
+from collections.abc import Callable
 
 import pytest
+from pwdlib import PasswordHash
 from sqlalchemy import select
 
 from worker import users
@@ -55,6 +57,12 @@ def test_nobody_but_an_admin_changes_users(control: Database, role: Role) -> Non
 def test_a_password_that_is_no_good_is_refused(control: Database, password: str) -> None:
     with pytest.raises(UsageError, match="The password is "):
         users.create(control, "ann", Role.VIEWER, password, ADMIN)
+
+
+def test_a_guess_at_a_password_costs_what_is_recommended(
+    hasher: Callable[[], PasswordHash],
+) -> None:
+    assert hasher().hash(PASSWORD).startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 def test_passwords_and_links_are_kept_nowhere(control: Database) -> None:

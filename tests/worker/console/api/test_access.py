@@ -36,15 +36,23 @@ def test_every_command_that_the_api_is_about_is_an_operation_or_known_to_be_none
     assert offered | set(BY_HAND_ALONE) == {*wanted, *OF_RUNS, *OF_A_RUN_THAT_WAITS}
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
-def test_each_operation_is_one_command_and_takes_its_role(operation: Operation) -> None:
-    (command,) = operation.commands
+@pytest.fixture(scope="module")
+def paths() -> dict[str, Any]:
+    """What the console says of its operations."""
     here = Installation(
         Settings(env="test"), Database("sqlite://"), Readiness(Database("sqlite://"))
     )
-    described = create_app(here).openapi()["paths"][f"/api/v1{operation.path}"]
+    described: dict[str, Any] = create_app(here).openapi()["paths"]
+    return described
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
+def test_each_operation_is_one_command_and_takes_its_role(
+    operation: Operation, paths: dict[str, Any]
+) -> None:
+    (command,) = operation.commands
     role = str(access.least(command))
-    needs = described[operation.method.lower()]["security"]
+    needs = paths[f"/api/v1{operation.path}"][operation.method.lower()]["security"]
     assert needs == [{"HTTPBearer": [role]}, {"APIKeyCookie": [role]}]
 
 
