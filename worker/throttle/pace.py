@@ -6,7 +6,8 @@ from policies.models import Policy
 
 SMALLEST = 50
 """No batch is made smaller because it is slow: what each batch costs by itself is the most then."""
-LARGEST = 2_000
+LARGEST = 5_000
+"""At `full`: what a batch costs by itself is shared by the most records that one may have."""
 
 
 @dataclass(frozen=True)
@@ -38,5 +39,4 @@ def of(policy: Policy) -> Pace:
         case "normal":
             return Pace(policy.batch.records, 1.0, 1.0, float("inf"), policy.writers)
         case "full":
-            largest = max(policy.batch.records, LARGEST)
-            return Pace(largest, float("inf"), 1.0, float("inf"), policy.writers)
+            return Pace(LARGEST, float("inf"), 1.0, float("inf"), policy.writers)

@@ -32,9 +32,8 @@ def test_a_slow_target_makes_no_batch_too_small_to_be_worth_its_fence() -> None:
 
 
 def test_full_pace_takes_the_largest_batches_and_never_rests() -> None:
-    assert sizes(FULL, 2_000, [7.0, 7.0]) == [2_000, 2_000]
-    assert FULL.turn(2_000, 7.0) == 7.0
-    assert pace.of(purge(pace="full", batch={"records": 4_000})).largest == 4_000
+    assert sizes(FULL, 5_000, [7.0, 7.0]) == [5_000, 5_000]
+    assert FULL.turn(5_000, 7.0) == 7.0
 
 
 def test_gentle_pace_has_one_writer_and_small_batches() -> None:
