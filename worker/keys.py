@@ -61,7 +61,8 @@ class Keyring:
     """The keys of TEND_KEYS: the first wraps, every one unwraps, so that keys can be rotated."""
 
     def __init__(self, keys: str) -> None:
-        self._fernet = MultiFernet([Fernet(key.strip()) for key in keys.split(",")])
+        every = [Fernet(key.strip()) for key in keys.split(",")]
+        self._first, self._fernet = every[0], MultiFernet(every)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -94,6 +95,17 @@ class Keyring:
                 "None of the keys in TEND_KEYS opens this run's archive key, or it was altered; "
                 "add the key that was in use when the run was made to the end of TEND_KEYS."
             ) from error
+
+    def renewed(self, wrapped: bytes) -> bytes | None:
+        """The same key wrapped by the first of the keys; None if it is already.
+
+        Raises `ArchiveError` as `unwrap` does.
+        """
+        try:
+            self._first.decrypt(wrapped)
+        except InvalidToken:
+            return self.wrap(self.unwrap(wrapped))
+        return None
 
 
 def development_file(kind: str) -> Path:

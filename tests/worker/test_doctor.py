@@ -34,11 +34,12 @@ from worker.registry import Policies, is_task
 from worker.settings import Settings
 from worker.tables import Process
 from worker.targets.kinds import kinds_of
+from worker.vault import open_vault, renew
 
 # Whether a policy on SQL was enabled, without a database to run it on, is in the control database.
 OF_CONTROL = {
     *("control_database", "control_clock", "scheduler", "worker", "sql"),
-    *("keys_of_runs", "archive_folders"),
+    *("keys_of_runs", "keys_of_families", "archive_folders"),
     *("audit_log", "audit_verification"),
 }
 OF_REDIS = {"redis", "redis_memory", "redis_database", "queue"}
@@ -446,6 +447,23 @@ def test_a_key_that_a_run_still_needs_is_missed(settings: Settings, control: Dat
     status, says = only(settings, "keys_of_runs")
     assert status == "failed"
     assert says.startswith("1 of 2 archives stay shut, such as r-1's. None of the keys")
+
+
+def test_a_key_that_a_family_still_needs_is_missed_and_an_old_one_is_told(
+    settings: Settings, control: Database
+) -> None:
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    with control.transaction() as session:
+        open_vault(session, Keyring(old), "pos_sync")
+    status, says = only(with_(settings, keys=f"{new},{old}"), "keys_of_families")
+    assert status == "warning"
+    assert "sealed for pos_sync still takes an older one of TEND_KEYS; restart `tend sched" in says
+    renew(control, Keyring(new))
+    status, says = only(with_(settings, keys=new), "keys_of_families")
+    assert status == "failed"
+    assert says.startswith("None of the keys in TEND_KEYS opens what was sealed for pos_sync; add")
+    renew(control, Keyring(f"{new},{old}"))
+    assert not_ok(examine(Site(with_(settings, keys=new)))) == {}
 
 
 def test_policies_that_do_not_load_hide_nothing_but_themselves(

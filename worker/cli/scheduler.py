@@ -3,7 +3,7 @@
 from contextlib import closing
 from functools import partial
 
-from worker import bootstrap, logs, queue, reconciler, sentry
+from worker import bootstrap, logs, queue, reconciler, sentry, vault
 from worker import scheduler as scheduling
 from worker.alerts import watch
 from worker.alerts.telling import Place, tell
@@ -32,6 +32,7 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
     place = Place(settings.env, settings.console_url)
     with closing(bootstrap.open_database(settings)) as database:
         keeping.require_anchored(settings, database)
+        vault.renew(database, keyring)
         send = partial(delivery.deliver, database, keyring, channels, settings.env)
         notifying = Chore("notices", send, delivery.SECONDS)
         telling_alerts = Chore("alerts", partial(tell, database, keyring, place), delivery.SECONDS)

@@ -6,12 +6,12 @@ from uuid import uuid4
 from sqlalchemy import select
 
 from worker.archive import ArchiveStore
-from worker.doctor.check import Check, Site, Verdict, failed, ok
+from worker.doctor.check import Check, Site, Verdict, failed, listed, ok, warning
 from worker.doctor.control import opened
 from worker.errors import ArchiveError
 from worker.keys import Keyring, RunKey
 from worker.logs import safe_text
-from worker.tables import Run
+from worker.tables import FamilyKey, Run
 from worker.targets.base import Images, RecordOutcome
 
 _PROBE = "doctor-"
@@ -58,6 +58,33 @@ def _keys_of_runs(site: Site) -> Verdict:
     return ok(f"The keys open the archives of all {len(runs)} runs that have one.")
 
 
+def _keys_of_families(site: Site) -> Verdict:
+    """The same for credentials of stores, evidence of lockouts and whatever else stays sealed."""
+    keyring = Keyring.from_settings(site.settings)
+    with opened(site) as control, control.transaction() as session:
+        rows = session.execute(
+            select(FamilyKey.family, FamilyKey.key).order_by(FamilyKey.family)
+        ).all()
+    lost, old = [], []
+    for family, wrapped in rows:
+        try:
+            if keyring.renewed(wrapped) is not None:
+                old.append(family)
+        except ArchiveError:
+            lost.append(family)
+    if lost:
+        return failed(
+            f"None of the keys in TEND_KEYS opens what was sealed for {listed(lost)}; add the key "
+            "that was in use before to the end of TEND_KEYS."
+        )
+    if old:
+        return warning(
+            f"What was sealed for {listed(old)} still takes an older one of TEND_KEYS; restart "
+            "`tend scheduler`, which renews it, before that key is dropped."
+        )
+    return ok(f"The first key opens what was sealed for {len(rows)} families.")
+
+
 def _strangers(site: Site) -> Verdict:
     """What lies in the store beside our own runs: nothing removes it, for it may be another's."""
     with opened(site) as control, control.transaction() as session:
@@ -78,4 +105,5 @@ CHECKS = (
     Check("archive_folders", "TEND_DATABASE_URL", _strangers),
     Check("keys", "TEND_KEYS", _keys),
     Check("keys_of_runs", "TEND_KEYS", _keys_of_runs),
+    Check("keys_of_families", "TEND_KEYS", _keys_of_families),
 )
