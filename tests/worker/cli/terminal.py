@@ -1,9 +1,11 @@
 """A terminal for a command to run on: what it shows can be awaited, and typed at."""
 
+import fcntl
 import os
 import pty
 import select
 import subprocess
+import termios
 import time
 from types import TracebackType
 
@@ -18,7 +20,12 @@ class Terminal:
     def __init__(self, tend: Tend, *words: str) -> None:
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            tend.command(*words), stdin=theirs, stdout=theirs, stderr=theirs
+            tend.command(*words),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=_control_the_terminal,  # noqa: PLW1509 - it makes one system call
         )
         os.close(theirs)
         self.shown = ""
@@ -62,3 +69,8 @@ class Terminal:
         except OSError:  # nobody holds the other end any more
             return False
         return True
+
+
+def _control_the_terminal() -> None:
+    """Runs in the child: what opens /dev/tty, as a hidden prompt does, finds this one."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
