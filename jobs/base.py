@@ -146,8 +146,8 @@ class Reader(Protocol):
     def check(self, selector: Selector) -> None:
         """Raise unless the collection is there and an index serves this selector."""
 
-    def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Item]:
-        """Stream the key and these fields of every record that matches."""
+    def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Sequence[Item]]:
+        """Stream the key and these fields of every record that matches, by the page."""
 
 
 class Related(Protocol):
@@ -232,6 +232,8 @@ class Job(Protocol):
     Options: ClassVar[type[PolicyOptions]]
     security: ClassVar[bool]
     """Whether the job protects against attackers: a brake for all policies spares it."""
+    always: ClassVar[Change | None]
+    """What `change` answers whatever the record; None if it depends on that."""
     mirror_action: ClassVar[str]
     """The `action` under which the application's own log shows a finished run."""
     mirror_count: ClassVar[str]
@@ -261,8 +263,10 @@ class Job(Protocol):
     def check(self, records: Reader, policy: Policy, selector: Selector) -> None:
         """Raise unless the target has what the policy needs: its collections and indexes."""
 
-    def plan(self, ctx: PlanContext, policy: Policy, selector: Selector) -> Iterator[Item]:
-        """Find the records, read-only."""
+    def plan(
+        self, ctx: PlanContext, policy: Policy, selector: Selector
+    ) -> Iterator[Sequence[Item]]:
+        """Find the records, read-only, in pages of any size."""
 
     def apply(
         self, ctx: ApplyContext, policy: Policy, selector: Selector, items: Sequence[Item]

@@ -4,7 +4,7 @@ from typing import ClassVar, cast
 
 from pydantic import Field, model_validator
 
-from jobs.base import Change, Delete, Job, Record
+from jobs.base import Change, Delete, Job
 from jobs.record_job import RecordJob
 from policies.durations import Duration
 from policies.models import Policy, PolicyOptions, RecordOptions
@@ -47,6 +47,7 @@ class OrphanRepair(RecordJob):
     """
 
     name: ClassVar[str] = "orphan_repair"
+    always: ClassVar[Change | None] = Delete()
     Options: ClassVar[type[PolicyOptions]] = OrphanOptions
     mirror_action: ClassVar[str] = "orphan_cleanup"
     mirror_count: ClassVar[str] = "deletedCount"
@@ -55,9 +56,6 @@ class OrphanRepair(RecordJob):
         options = cast(OrphanOptions, policy.options)
         parent = FieldParent(field=options.field, parent=options.parent, key=options.key)
         return AllOf(all=(NotIn(not_in=parent), _old_enough(options)))
-
-    def change(self, policy: Policy, record: Record) -> Change:  # noqa: ARG002 - every one goes
-        return Delete()
 
 
 def _old_enough(options: OrphanOptions) -> Selector:

@@ -14,13 +14,16 @@ class RecordJob:
     """A job that says which records and what to do with one; the rest is the same for all."""
 
     security: ClassVar[bool] = False
+    always: ClassVar[Change | None] = None
 
     def wanted(self, policy: Policy) -> Selector:
         """The records the policy is after, before those it protects are taken out."""
         raise NotImplementedError
 
-    def change(self, policy: Policy, record: Record) -> Change:
-        raise NotImplementedError
+    def change(self, policy: Policy, record: Record) -> Change:  # noqa: ARG002 - for those it matters to
+        if self.always is None:
+            raise NotImplementedError
+        return self.always
 
     def selector(self, policy: Policy) -> Selector:
         options = cast(RecordOptions, policy.options)
@@ -50,7 +53,9 @@ class RecordJob:
     def check(self, records: Reader, policy: Policy, selector: Selector) -> None:  # noqa: ARG002 - the selector says it all
         records.check(selector)
 
-    def plan(self, ctx: PlanContext, policy: Policy, selector: Selector) -> Iterator[Item]:
+    def plan(
+        self, ctx: PlanContext, policy: Policy, selector: Selector
+    ) -> Iterator[Sequence[Item]]:
         return ctx.records.select(selector, self.fields(policy))
 
     def apply(

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, cast
 
-from jobs.base import Change, Delete, Job, Record
+from jobs.base import Change, Delete, Job
 from jobs.record_job import RecordJob
 from policies.models import Policy, PolicyOptions, SelectOptions
 from policies.selectors import Selector
@@ -12,15 +12,13 @@ class RetentionPurge(RecordJob):
     """Whatever the policy selects goes."""
 
     name: ClassVar[str] = "retention_purge"
+    always: ClassVar[Change | None] = Delete()
     Options: ClassVar[type[PolicyOptions]] = SelectOptions
     mirror_action: ClassVar[str] = "data_retention_cleanup"
     mirror_count: ClassVar[str] = "deletedCount"
 
     def wanted(self, policy: Policy) -> Selector:
         return cast(SelectOptions, policy.options).select
-
-    def change(self, policy: Policy, record: Record) -> Change:  # noqa: ARG002 - every one goes
-        return Delete()
 
 
 job: Job = RetentionPurge()

@@ -24,6 +24,7 @@ class SessionCleanup(RecordJob):
     """A session goes when it expired before the plan's moment or when its flag is false."""
 
     name: ClassVar[str] = "session_cleanup"
+    always: ClassVar[Change | None] = Delete()
     Options: ClassVar[type[PolicyOptions]] = SessionOptions
     mirror_action: ClassVar[str] = "session_cleanup"
     mirror_count: ClassVar[str] = "deletedCount"
@@ -33,9 +34,6 @@ class SessionCleanup(RecordJob):
         expired = OlderThan(older_than=FieldAge(field=options.expires, age=Age(0, "s")))
         ended = Equals(equals=FieldValue(field=options.active, value=False))
         return AnyOf(any=(expired, ended))
-
-    def change(self, policy: Policy, record: Record) -> Change:  # noqa: ARG002 - every one goes
-        return Delete()
 
     def named_by(self, policy: Policy) -> tuple[str, ...]:
         return (cast(SessionOptions, policy.options).session,)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, cast
 
 from bson import ObjectId
@@ -47,7 +47,7 @@ class Source:
         job = job_of(self.policy)
         reader = self.target.reader(self.options.collection, self.now, scan=False, held=self.held)
         context = PlanContext(self.now, _WithFields(reader, more))
-        return job.plan(context, self.policy, job.selector(self.policy))
+        return chain.from_iterable(job.plan(context, self.policy, job.selector(self.policy)))
 
     def date_of(self, item: Item) -> datetime | None:
         """The date by which a plan says how old its records are."""
@@ -98,7 +98,7 @@ class _WithFields:
     def check(self, selector: Selector) -> None:
         self._reader.check(selector)
 
-    def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Item]:
+    def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Sequence[Item]]:
         return self._reader.select(selector, self._with_more(fields))
 
     def walk(self, selector: Selector, fields: Sequence[str]) -> Iterator[Sequence[Item]]:

@@ -4,11 +4,10 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
-from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +17,7 @@ from bson import ObjectId
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from jobs.base import Item, PlanContext
+from jobs.base import Change, Item, PlanContext
 from policies.models import Policy
 from policies.selectors import AllOf, Selector, cutoffs
 from worker import claims, database, guards, holds, leases, runs
@@ -30,6 +29,8 @@ from worker.registry import frozen_policy
 from worker.states import State
 from worker.survey import Survey
 from worker.tables import Chunk, Run, Switch
+from worker.targets.page import keys_of, regrouped
+from worker.targets.record_key import identity
 
 log = structlog.get_logger()
 
@@ -142,7 +143,7 @@ def _population(engine: Engine, work: Work, planned: int) -> tuple[int, bool]:
     return (counted, True) if counted < enough else (max(counted, books), False)
 
 
-def _store_plan(engine: Engine, work: Work, survey: Survey, found: Iterator[Item]) -> str:
+def _store_plan(engine: Engine, work: Work, survey: Survey, found: Iterator[Sequence[Item]]) -> str:
     """Store the chunks as their keys stream by, and return the digest of all of them."""
     run = work.run
     digest = hashlib.sha256(f"{run.policy_version} {work.as_of.isoformat()}".encode())
@@ -168,20 +169,24 @@ def payload_name(run: Run, number: int) -> str:
     return f"{run.token}/plan/{number}"
 
 
-def _pages(work: Work, survey: Survey, found: Iterator[Item]) -> Iterator[list[Any]]:
+def _pages(work: Work, survey: Survey, found: Iterator[Sequence[Item]]) -> Iterator[list[Any]]:
     """The planned keys, a chunk at a time; one that the scan met twice in a page counts once."""
-    decide = partial(work.job.change, work.policy)
-    limited = islice(found, work.run.narrowing.get("limit"))
-    while page := list(islice(limited, work.policy.chunk)):
+    for page in regrouped(found, work.policy.chunk, work.run.narrowing.get("limit")):
         items = unique(page)
-        survey.add(items, [decide(item.fields) for item in items])
-        yield [item.key for item in items]
+        survey.add(items, _changes(work, items))
+        yield keys_of(items)
 
 
-def unique(page: list[Item]) -> list[Item]:
+def _changes(work: Work, items: Sequence[Item]) -> list[Change]:
+    if work.job.always is not None:
+        return [work.job.always] * len(items)
+    return [work.job.change(work.policy, item.fields) for item in items]
+
+
+def unique(page: Sequence[Item]) -> Sequence[Item]:
     """Encoding tells 1 from True and hashes documents; an ObjectId needs neither."""
     identities = [
-        key.binary if isinstance(key, ObjectId) else bson.encode({"": key}) for key, *_ in page
+        key.binary if isinstance(key, ObjectId) else identity(key) for key in keys_of(page)
     ]
     if len(set(identities)) == len(page):
         return page

@@ -13,6 +13,7 @@ from bson import Decimal128, ObjectId
 
 from jobs.base import Change, Delete, Fail, Item, Quarantine, Update
 from worker.masking import mask
+from worker.targets.page import children_of, keys_of, values_of
 
 SAMPLE = 10
 
@@ -48,7 +49,7 @@ class Survey:
         self._sample(items, changes)
         self.planned += len(items)
         self._date(items)
-        for children in [item.children for item in items if item.children]:
+        for children in children_of(items):
             self.cascade.update(children)
         if set(map(type, changes)) == {Delete}:
             return  # a purge's records are neither summed nor left
@@ -103,11 +104,11 @@ class Survey:
         name = self.dated_by
         found: list[Any]
         if name is None or name == "_id":
-            found = [_birth(item.key) for item in items]
+            found = list(map(_birth, keys_of(items)))
         else:
-            found = [item.fields.get(name) for item in items]
+            found = values_of(items, name)
         if moments := found if set(map(type, found)) == {datetime} else list(_moments(found)):
-            oldest, newest = min(moments), max(moments)
+            oldest, newest = _in_utc(min(moments)), _in_utc(max(moments))
             self.oldest = min(self.oldest or oldest, oldest)
             self.newest = max(self.newest or newest, newest)
 
@@ -126,7 +127,11 @@ def _birth(key: Any) -> datetime | None:
 def _moments(values: Sequence[Any]) -> Iterator[datetime]:
     for value in values:
         if isinstance(value, date):
-            yield value if isinstance(value, datetime) else _midnight(value)
+            yield _in_utc(value) if isinstance(value, datetime) else _midnight(value)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _midnight(value: date) -> datetime:

@@ -19,6 +19,7 @@ from worker.holds import Standing
 from worker.states import State
 from worker.tables import Chunk, Run
 from worker.targets.base import ArchiveRef, Target
+from worker.targets.page import keys_of
 from worker.targets.record_key import identity
 
 PLANNING_SECONDS = 30
@@ -158,8 +159,8 @@ def _still_found(engine: Engine, work: Work, stands: Standing, held: Selector | 
     ends = time.monotonic() + PLANNING_SECONDS
     beside = holds.beside(engine.subjects, work.policy, stands)
     context = PlanContext(work.as_of, reader, beside)
-    for item in work.job.plan(context, work.policy, work.selector):
-        found.add(identity(item.key))
+    for page in work.job.plan(context, work.policy, work.selector):
+        found.update(map(identity, keys_of(page)))
         if time.monotonic() > ends:
             return _ByPlanning(found, is_whole=False)
     return _ByPlanning(found, is_whole=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import ClassVar, cast
 
 from jobs.base import (
@@ -78,12 +78,14 @@ class RetentionCascade(RecordJob):
             related.check(selector)
         related.check_related(self.relations(policy))
 
-    def plan(self, ctx: PlanContext, policy: Policy, selector: Selector) -> Iterator[Item]:
+    def plan(
+        self, ctx: PlanContext, policy: Policy, selector: Selector
+    ) -> Iterator[Sequence[Item]]:
         records = cast(RelatedReader, ctx.records)
         records.check_related(self.relations(policy))
         for page in self._pages(records, policy, selector):
             due = self._free(ctx, policy, self._due(ctx, policy, page))
-            yield from self._counted(records, policy, due)
+            yield list(self._counted(records, policy, due))
 
     def apply(
         self, ctx: ApplyContext, policy: Policy, selector: Selector, items: Sequence[Item]
@@ -108,7 +110,7 @@ class RetentionCascade(RecordJob):
         if _options(policy).select is None:
             yield from records.walk(selector, fields)
             return
-        selected = records.select(selector, fields)
+        selected = chain.from_iterable(records.select(selector, fields))
         while page := list(islice(selected, PAGE)):
             yield page
 

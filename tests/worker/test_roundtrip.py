@@ -5,11 +5,15 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from bson import Int64
+from bson import Int64, ObjectId, decode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobs.base import Delete
+from jobs.retention_purge import RetentionPurge
 from tests.worker.scenario import NOW, Scenario, negative_values, old, purge, sessions
+from worker.planner import payload_name
+from worker.tables import Run
 
 pytestmark = pytest.mark.sqlite_control
 
@@ -100,3 +104,44 @@ def test_only_sessions_that_are_expired_or_inactive_go(
     due = {number for number, (active, days) in enumerate(rows) if active is False or days < 0}
     scenario.run_through(sessions(chunk=7, batch={"records": 3}))
     assert {record["_id"] for record in collection.find()} == set(range(len(rows) + 1)) - due
+
+
+@RARE
+@given(
+    st.lists(st.tuples(st.booleans(), moments), max_size=30),
+    st.sampled_from([7, 20_000]),
+    st.none() | st.integers(1, 30),
+)
+def test_a_plan_that_treats_all_alike_is_the_one_that_asks_of_each_record(
+    scenario: Scenario, rows: list[tuple[bool, Any]], chunk: int, limit: int | None
+) -> None:
+    collection = scenario.shop.salesData
+    collection.delete_many({})
+    keys = [ObjectId() if is_id else {"number": number} for number, (is_id, _) in enumerate(rows)]
+    collection.insert_many(
+        [{"_id": key, "createdAt": date} for key, (_, date) in zip(keys, rows, strict=True)]
+        + [{"_id": "young", "createdAt": NOW}]
+    )
+    policy = purge(chunk=chunk)
+    alike = scenario.plan(policy, limit=limit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RetentionPurge, "always", None)
+        patch.setattr(RetentionPurge, "change", lambda *_: Delete())
+        asked = scenario.plan(policy, limit=limit)
+    assert what_it_says(alike) == what_it_says(asked)
+    assert keys_in(scenario, alike) == keys_in(scenario, asked)
+
+
+def what_it_says(run: Run) -> Any:
+    assert run.preview is not None
+    said = {name: said for name, said in run.preview.items() if name != "seconds"}
+    return run.digest, run.planned, run.population, run.cutoff, said
+
+
+def keys_in(scenario: Scenario, run: Run) -> list[list[Any]]:
+    key = scenario.engine.keyring.unwrap(run.key or b"")
+    plain = [
+        key.open(chunk.payload or b"", payload_name(run, chunk.number))
+        for chunk in scenario.chunks(run.id)
+    ]
+    return [decode(each)["keys"] for each in plain]

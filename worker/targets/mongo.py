@@ -38,6 +38,7 @@ from worker.targets.mongo_related import MongoRelated
 from worker.targets.mongo_restore import MongoJudges
 from worker.targets.mongo_select import Filter, compile_held, compile_selector
 from worker.targets.mongo_status import MongoStatus
+from worker.targets.page import RawPage
 from worker.targets.quarantine import SUFFIX, Origin
 from worker.targets.record_key import identity
 
@@ -213,7 +214,7 @@ class MongoTarget:
         with translated(self.where(collection)), pymongo.timeout(COUNT_SECONDS):
             if parent is not None:
                 orphans = MongoOrphans(self._writes, collection, selector, parent, as_of)
-                return sum(1 for _ in orphans.stream((), COUNT_SECONDS))
+                return sum(map(len, orphans.pages((), COUNT_SECONDS)))
             return self._writes[collection].count_documents(compile_selector(selector, as_of))
 
     def count_of(
@@ -374,7 +375,7 @@ class MongoReader:
             yield page
             last = page[-1]
 
-    def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Item]:
+    def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Sequence[Item]]:
         where = self._target.where(self._collection)
         try:
             self._target.check(self._collection, selector, self._as_of)
@@ -387,14 +388,13 @@ class MongoReader:
             database = self._records.database
             if parent is not None:
                 orphans = MongoOrphans(database, self._collection, selector, parent, self._as_of)
-                for record in orphans.stream(fields, SCAN_SECONDS):
-                    yield Item(record["_id"], record)
+                yield from map(RawPage, orphans.pages(fields, SCAN_SECONDS))
                 return
             condition = compile_selector(selector, self._as_of)
             wanted = {"_id": 1, **dict.fromkeys(fields, 1)}
             limit = SCAN_SECONDS * 1000
-            for record in mongo_pages.records(self._records, condition, wanted, max_time_ms=limit):
-                yield Item(record["_id"], record)
+            found = mongo_pages.pages(self._records, condition, wanted, max_time_ms=limit)
+            yield from map(RawPage, mongo_pages.ahead(found))
 
 
 def _alternatives(selector: Selector) -> Sequence[Selector]:

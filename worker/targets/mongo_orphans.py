@@ -15,13 +15,11 @@ from pymongo.database import Database
 
 from policies.selectors import FieldParent, Selector, beside_parent
 from worker.errors import ParentUnusable
-from worker.targets.mongo_pages import Page, ahead, pages, records
+from worker.targets.mongo_pages import Page, ahead, pages
 from worker.targets.mongo_parents import MongoParents
 from worker.targets.mongo_restore import value_at
 from worker.targets.mongo_select import Filter, compile_selector
 from worker.targets.mongo_values import KINDS, NO_KEYS, compared, kind_of
-
-Document = Mapping[str, Any]
 
 SLICE = 10_000
 SLICE_LENGTH = 2_000_000
@@ -47,14 +45,14 @@ class MongoOrphans:
         self._parent = parent
         self._as_of = as_of
 
-    def stream(self, fields: Iterable[str], seconds: float) -> Iterator[Document]:
-        """Each orphan with these fields; no question to the server takes longer than `seconds`."""
+    def pages(self, fields: Iterable[str], seconds: float) -> Iterator[Page]:
+        """The orphans with these fields; no question to the server takes longer than `seconds`."""
         wanted = {"_id": 1, self._parent.field: 1, **dict.fromkeys(fields, 1)}
         milliseconds = int(seconds * 1000)
         index = self._walkable()
         if index is None:
             return self._read_all(wanted, milliseconds)
-        return chain.from_iterable(ahead(self._pages(index, wanted, milliseconds)))
+        return ahead(self._pages(index, wanted, milliseconds))
 
     def reported(self) -> dict[str, int]:
         """How many records have a key that can be no parent's, by the reason."""
@@ -93,22 +91,25 @@ class MongoOrphans:
                 for some in _slices(keys):
                     yield self._parents().lacks(some)
 
-    def _read_all(self, wanted: Filter, milliseconds: int) -> Iterator[Document]:
+    def _read_all(self, wanted: Filter, milliseconds: int) -> Iterator[Page]:
         """Without an index that gives distinct keys, every child is read, in one pass."""
         name = self._parent.field
-        children = records(
+        children = pages(
             self._children,
             self._beside(),
             wanted,
             hint={"$natural": 1},
             max_time_ms=milliseconds,
         )
-        for some in _slices(children, lambda child: value_at(child, name)):
+        every = chain.from_iterable(ahead(children))
+        for some in _slices(every, lambda child: value_at(child, name)):
             keys = [value_at(child, name) for child in some]
             orphaned = {compared(key) for key in self._parents().lacks(keys)}
-            for child, key in zip(some, keys, strict=True):
-                if kind_of(key) and compared(key) in orphaned:
-                    yield child
+            yield [
+                child
+                for child, key in zip(some, keys, strict=True)
+                if kind_of(key) and compared(key) in orphaned
+            ]
 
     def _walkable(self) -> str | None:
         """The index from which the server takes each distinct key once; a list rules it out."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, func, not_, select
@@ -41,6 +42,7 @@ LOOK_SECONDS = 10
 PING_SECONDS = 5
 INDICATOR_SECONDS = 2
 SAMPLE = 50
+PAGE = 1_000
 
 
 class SqlTarget:
@@ -246,7 +248,7 @@ class SqlReader:
             table = look_up(transaction, self._where, self._collection)
             require_index(transaction, table, selector, self._as_of)
 
-    def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Item]:
+    def select(self, selector: Selector, fields: Sequence[str]) -> Iterator[Sequence[Item]]:
         ends = time.monotonic() + SCAN_SECONDS
         with self._server.reading(self._where, SCAN_SECONDS, primary=self._primary) as transaction:
             table = look_up(transaction, self._where, self._collection)
@@ -256,10 +258,14 @@ class SqlReader:
             condition = compile_selector(spared(selector, self._held), self._as_of, table)
             query = table.select(names).where(condition)
             with transaction.stream(query) as found:
-                for number, row in enumerate(table.rows(found)):
-                    if number % 1000 == 0 and time.monotonic() > ends:
+                rows = table.rows(found)
+                while page := list(islice(rows, PAGE)):
+                    if time.monotonic() > ends:
                         raise DeadlineExceeded(f"{self._where} took longer than allowed to read.")
-                    yield Item(table.key_of(row), NativeRow(table.form, table.kinds, row))
+                    yield [
+                        Item(table.key_of(row), NativeRow(table.form, table.kinds, row))
+                        for row in page
+                    ]
 
 
 def require_index(

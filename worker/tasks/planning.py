@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -84,7 +84,7 @@ def _store_plan(engine: Engine, work: TaskWork, survey: Survey, found: Iterator[
     return digest.hexdigest()
 
 
-def packed(items: list[Item]) -> bytes:
+def packed(items: Sequence[Item]) -> bytes:
     return bson.encode({"items": [[item.key, item.fields] for item in items]})
 
 

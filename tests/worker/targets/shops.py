@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
+from itertools import chain, count
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter
@@ -157,7 +157,8 @@ class Hand:
         return self.store.write(self.key, f"run/{next(self.serial)}", images)
 
     def select(self, selector: Selector, *fields: str, scan: bool = False) -> list[Item]:
-        return list(self.target.reader(self.collection, NOW, scan=scan).select(selector, fields))
+        reader = self.target.reader(self.collection, NOW, scan=scan)
+        return list(chain.from_iterable(reader.select(selector, fields)))
 
     def keys(self, selector: Selector, *, scan: bool = False) -> list[Any]:
         return sorted(item.key for item in self.select(selector, scan=scan))

@@ -1,6 +1,7 @@
-"""Records by the page are those that pymongo itself would give, in their order."""
+"""Documents by the page are those that pymongo itself would give, in their order."""
 
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 
+from jobs.base import Item
 from worker.targets import mongo_pages
-from worker.targets.mongo_pages import ahead, records
+from worker.targets.mongo_pages import ahead, pages
+from worker.targets.page import RawPage
 
 OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
@@ -33,15 +36,17 @@ VALUES = st.recursive(
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(VALUES, max_size=7))
-def test_dates_have_their_time_zone_wherever_they_are_in_a_record(
+def test_dates_have_their_time_zone_wherever_they_are_in_an_item(
     mongo_database: Database[dict[str, Any]], values: list[Any]
 ) -> None:
     collection = mongo_database.get_collection("sales", OPTIONS)
     collection.delete_many({})
     if values:
         collection.insert_many([{"value": value} for value in values])
-    found = list(records(collection, {}, {}, sort=[("_id", 1)]))
-    assert found == list(collection.find({}, sort=[("_id", 1)]))
+    read = pages(collection, {}, {}, sort=[("_id", 1)])
+    found = [item for page in read for item in RawPage(page)]
+    expected = collection.find({}, sort=[("_id", 1)])
+    assert found == [Item(record["_id"], record) for record in expected]
 
 
 def test_every_page_is_read_and_the_fields_are_those_asked_for(
@@ -52,8 +57,10 @@ def test_every_page_is_read_and_the_fields_are_those_asked_for(
     keys = [ObjectId() for _ in range(10)]
     moment = datetime(2026, 1, 2, tzinfo=UTC)
     collection.insert_many([{"_id": key, "date": moment, "more": 1} for key in keys])
-    found = list(records(collection, {}, {"date": 1}, sort=[("_id", 1)], max_time_ms=5_000))
-    assert found == [{"_id": key, "date": moment} for key in keys]
+    found = list(pages(collection, {}, {"date": 1}, sort=[("_id", 1)], max_time_ms=5_000))
+    assert list(map(len, found)) == [3, 3, 3, 1]
+    naive = moment.replace(tzinfo=None)
+    assert list(chain.from_iterable(found)) == [{"_id": key, "date": naive} for key in keys]
 
 
 @given(st.lists(st.integers()))

@@ -24,8 +24,8 @@ def repair(kind: str, field: str) -> Policy:
 
 
 def found(target: MongoTarget, policy: Policy) -> dict[int, Any]:
-    items = target.reader("things", NOW, scan=False).select(JOB.selector(policy), ("_id",))
-    return {item.key: item.fields for item in items}
+    pages = target.reader("things", NOW, scan=False).select(JOB.selector(policy), ("_id",))
+    return {item.key: item.fields for page in pages for item in page}
 
 
 @settings(
