@@ -55,16 +55,18 @@ class MongoParents:
         return [key for key, binary in zip(ids, wanted, strict=True) if binary not in there]
 
     def _between(self, low: bytes, high: bytes, limit: int) -> set[bytes] | None:
-        """The keys of the parents from one to the other; None if there are as many as `limit`."""
-        found = self.collection.find(
-            {"_id": {"$gte": ObjectId(low), "$lte": ObjectId(high)}},
-            {"_id": True},
-            hint={"_id": 1},
-            limit=limit,
-            batch_size=limit,
-            session=self.session,
-        ).to_list()
-        return {each["_id"].binary for each in found} if len(found) < limit else None
+        """The keys of the parents from one to the other; None if there are as many as `limit`.
+
+        They come as one list, which takes half the time that a document for each does.
+        """
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"_id": {"$gte": ObjectId(low), "$lte": ObjectId(high)}}},
+            {"$limit": limit},
+            {"$group": {"_id": None, "keys": {"$push": "$_id"}}},
+        ]
+        found = self.collection.aggregate(pipeline, hint={"_id": 1}, session=self.session)
+        keys: list[ObjectId] = next(found, {"keys": []})["keys"]
+        return {key.binary for key in keys} if len(keys) < limit else None
 
     def _unknown_equality(self) -> TargetError:
         return TargetError(
