@@ -8,9 +8,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import bson
 import fsspec
+from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 
@@ -58,6 +60,9 @@ class ArchiveStore:
         Raises `ArchiveAltered` if it is missing or another one, and `ArchiveError` if the store
         is out of reach.
         """
+        yield from _decode(self._opened(key, ref))
+
+    def _opened(self, key: RunKey, ref: ArchiveRef) -> bytes:
         try:
             sealed: bytes = self._files.cat_file(f"{self._root}/{ref.name}")
         except OSError as error:
@@ -71,7 +76,7 @@ class ArchiveStore:
                 f"Archive object {ref.name} was altered: it differs from its hash on record; "
                 f"{_MEND}"
             )
-        yield from _decode(RawBSONDocument(key.open(sealed, ref.name), _RAW))
+        return key.open(sealed, ref.name)
 
     def _answers(self) -> bool:
         """Whether the store is there at all: the folder of one not mounted is missing or empty."""
@@ -126,26 +131,39 @@ def _encode(images: Images) -> bytes:
     )
 
 
-def _decode(document: RawBSONDocument) -> Iterator[RecordOutcome]:
-    for before in document["deleted"]:
-        yield RecordOutcome(before["_id"], "changed", before=before)
-    for update in document["updated"]:
+def _decode(plain: bytes) -> Iterator[RecordOutcome]:
+    document = RawBSONDocument(plain, _RAW)
+    for before in _drained(document["deleted"]):
+        yield RecordOutcome(_key(before), "changed", before=before)
+    for update in _drained(document["updated"]):
         before = update["before"]
         written = dict(update["written"])
         unset = tuple(update["unset"])
-        yield RecordOutcome(before["_id"], "changed", before=before, written=written, unset=unset)
-    for moved in document["quarantined"]:
+        yield RecordOutcome(_key(before), "changed", before=before, written=written, unset=unset)
+    for moved in _drained(document["quarantined"]):
         before = moved["before"]
         label = dict(moved["label"])
-        yield RecordOutcome(before["_id"], "changed", before=before, label=label)
-    for other in document["others"]:
+        yield RecordOutcome(_key(before), "changed", before=before, label=label)
+    for other in _drained(document["others"]):
         where = other.get("collection")
         yield RecordOutcome(other["key"], other["outcome"], other["code"], collection=where)
-    for child in document["children"]:
-        for before in child["deleted"]:
-            yield RecordOutcome(
-                before["_id"], "changed", before=before, collection=child["collection"]
-            )
+    for child in _drained(document["children"]):
+        where = child["collection"]
+        for before in _drained(child["deleted"]):
+            yield RecordOutcome(_key(before), "changed", before=before, collection=where)
+
+
+def _drained(images: list[RawBSONDocument]) -> Iterator[RawBSONDocument]:
+    """A document that was looked into takes ten times its bytes: none is kept for those after."""
+    images.reverse()
+    while images:
+        yield images.pop()
+
+
+def _key(image: RawBSONDocument) -> Any:
+    """The record's key: as a rule an ObjectId that comes first, and need not be searched for."""
+    raw = bytes(image.raw)
+    return ObjectId(raw[9:21]) if raw[4:9] == b"\x07_id\0" else image["_id"]
 
 
 def _write_durably(path: Path, content: bytes) -> None:

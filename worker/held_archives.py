@@ -1,6 +1,9 @@
 """Archives and legal holds: the copy of a held record outlives the archive's own time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from typing import Any, Self
 
 import structlog
 from sqlalchemy import select
@@ -13,6 +16,7 @@ from worker.tables import Chunk, Run
 from worker.targets.base import ArchiveRef, RecordOutcome
 from worker.targets.mongo_restore import value_at
 from worker.targets.mongo_unique import MISSING
+from worker.targets.raw_texts import texts_of
 
 log = structlog.get_logger()
 
@@ -43,10 +47,11 @@ def _subjects(engine: Engine, run: Run) -> Iterator[frozenset[Subject]]:
     if run.key is None or run.collection is None:
         return
     key = engine.keyring.unwrap(run.key)
+    fields = cache(partial(SubjectFields.of, engine.subjects))
     for ref in _objects(engine, run):
         for record in engine.archive.read(key, ref):
             if record.before is not None:
-                yield frozenset(subjects_of(engine.subjects, place_of_record(run, record), record))
+                yield frozenset(fields(place_of_record(run, record)).subjects_of(record))
 
 
 def _objects(engine: Engine, run: Run) -> Iterator[ArchiveRef]:
@@ -65,10 +70,39 @@ def place_of_record(run: Run, record: RecordOutcome) -> str:
     return f"{planned.partition('/')[0]}/{record.collection}"
 
 
-def subjects_of(subjects: Subjects, place: str, record: RecordOutcome) -> Iterator[Subject]:
-    """Whom an archived record belongs to; a value is the text of it, as a hold is written."""
-    image = record.before["row"] if place.startswith("sql/") else record.before
-    for name, field in subjects.fields(place).items():
-        value = value_at(image, field)
-        if value is not MISSING and value is not None:
-            yield name, str(value)
+@dataclass(frozen=True)
+class SubjectFields:
+    """Where the archived records of one collection name their subjects."""
+
+    fields: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, subjects: Subjects, place: str) -> Self:
+        """A row lies in its image's `row`."""
+        inside = "row." if place.startswith("sql/") else ""
+        fields = subjects.fields(place).items()
+        return cls({name: f"{inside}{field}".encode() for name, field in fields})
+
+    def subjects_of(self, record: RecordOutcome) -> list[Subject]:
+        """Whom a record belongs to; a value is the text of it, as a hold is written."""
+        texts = None if self._is_deep else texts_of(bytes(record.before.raw), self._names)
+        if texts is None:
+            texts = {name: _text_at(record.before, name.decode()) for name in self._names}
+        return [
+            (name, text)
+            for name, field in self.fields.items()
+            if (text := texts.get(field)) is not None
+        ]
+
+    @cached_property
+    def _names(self) -> frozenset[bytes]:
+        return frozenset(self.fields.values())
+
+    @cached_property
+    def _is_deep(self) -> bool:
+        return any(b"." in name for name in self._names)
+
+
+def _text_at(image: Any, field: str) -> str | None:
+    value = value_at(image, field)
+    return None if value is MISSING or value is None else str(value)

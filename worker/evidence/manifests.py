@@ -6,14 +6,16 @@ a tag by which whoever has the key finds the line, and the record's key. Without
 of a person differ in nothing from random bytes, from one another's and from anybody else's.
 """
 
-import hmac
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import structlog
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -22,7 +24,7 @@ from worker.audit import entries, merkle
 from worker.engine import Engine
 from worker.errors import ArchiveAltered
 from worker.evidence.subject_keys import Subject, SubjectKeys
-from worker.held_archives import place_of_record, subjects_of
+from worker.held_archives import SubjectFields, place_of_record
 from worker.keys import RunKey
 from worker.tables import Chunk, Manifest, Run
 from worker.targets.base import RecordOutcome
@@ -38,43 +40,69 @@ NOBODY: Subject = ("", "")
 Keys = Mapping[Subject, bytes]
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """One record as its manifest lists it."""
 
     place: str
     became: str
     key: bytes
-    subjects: tuple[Subject, ...]
+    subjects: Sequence[Subject]
 
 
 @dataclass
 class Lines:
-    """The lines of one manifest as they are made; `chunk` names the manifest in its tags."""
+    """The records of one manifest by what finds them, and as little of each as makes a line."""
 
-    chunk: str
-    keys: Keys
-    made: list[bytes] = field(default_factory=list)
-    _seen: Counter[tuple[Subject, str, str]] = field(default_factory=Counter)
+    keys: dict[tuple[Subject, str, str], list[bytes]] = field(default_factory=dict)
+    """Of each subject, by place and by what became of them, the keys of its records in order."""
+    _counted: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, record: Listed) -> None:
-        for subject in record.subjects:
-            kind = (subject, record.place, record.became)
-            key = self.keys[subject]
-            made = tag(key, self.chunk, record.place, record.became, self._seen[kind])
-            self.made.append(made + record_hmac(key, record.place, record.key))
-            self._seen[kind] += 1
+        place, became, key, subjects = record
+        self._counted[place, became] += 1
+        for subject in subjects:
+            self.keys.setdefault((subject, place, became), []).append(key)
+
+    @property
+    def subjects(self) -> Iterable[Subject]:
+        return dict.fromkeys(subject for subject, _, _ in self.keys)
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many records, by place and by what became of them."""
+        counts: dict[str, dict[str, int]] = {}
+        for (place, became), count in sorted(self._counted.items()):
+            counts.setdefault(place, {})[became] = count
+        return counts
+
+    def made(self, chunk: str, keys: Keys) -> list[bytes]:
+        """The lines, sorted; `chunk` names the manifest in its tags."""
+        lines: list[bytes] = []
+        for (subject, place, became), records in self.keys.items():
+            key = keys[subject]
+            tag = _halves(key, _tags(chunk, place, became))
+            name = _halves(key, b"record\0" + place.encode() + b"\0")
+            lines += [tag(b"%d" % number) + name(record) for number, record in enumerate(records)]
+        lines.sort()
+        return lines
 
 
-def tag(key: bytes, chunk: str, place: str, became: str, number: int) -> bytes:
-    """Finds the subject's line of this number, from 0, in one manifest."""
-    text = f"tag\0{chunk}\0{place}\0{became}\0{number}"
-    return hmac.digest(key, text.encode(), "sha256")[:HALF]
+def _tags(chunk: str, place: str, became: str) -> bytes:
+    """How the text of a tag begins; it ends with the number of the subject's line, from 0."""
+    return f"tag\0{chunk}\0{place}\0{became}\0".encode()
 
 
-def record_hmac(key: bytes, place: str, record: bytes) -> bytes:
-    """Names a record to whoever has the key of its subject."""
-    return hmac.digest(key, b"record\0" + place.encode() + b"\0" + record, "sha256")[:HALF]
+def _halves(key: bytes, begin: bytes) -> Callable[[bytes], bytes]:
+    """Half of the HMAC of any text that begins so; the key and the beginning are hashed once."""
+    begun = HMAC(key, SHA256())
+    begun.update(begin)
+
+    def half(end: bytes) -> bytes:
+        whole = begun.copy()
+        whole.update(end)
+        return whole.finalize()[:HALF]
+
+    return half
 
 
 def name_of(run_id: int, direction: str, number: int) -> str:
@@ -115,24 +143,18 @@ def write_owed(engine: Engine, run: Run, *, at_the_end: bool = False) -> None:
 def _write(engine: Engine, run: Run, key: RunKey, chunk: Chunk) -> None:
     """Manifest and entry in one transaction; whoever comes second writes neither."""
     reading = _Reading(engine, run, key)
-    listed = list(reading.listed(chunk))
-    wanted = dict.fromkeys(one for record in listed for one in record.subjects)
-    keys = SubjectKeys.of(engine.database, engine.keyring).make(wanted)
-    lines = Lines(name_of(run.id, chunk.direction, chunk.number), keys)
-    for record in listed:
+    lines = Lines()
+    for record in reading.listed(chunk):
         lines.add(record)
-    made = sorted(lines.made)
-    counted = Counter((record.place, record.became) for record in listed)
-    counts: dict[str, dict[str, int]] = {}
-    for (place, became), count in sorted(counted.items()):
-        counts.setdefault(place, {})[became] = count
+    keys = SubjectKeys.of(engine.database, engine.keyring).make(lines.subjects)
+    made = lines.made(name_of(run.id, chunk.direction, chunk.number), keys)
     manifest = Manifest(
         run_id=run.id,
         direction=chunk.direction,
         number=chunk.number,
         lines=len(made),
         root=root_of(made),
-        counts=counts,
+        counts=lines.counts,
         payload=b"".join(made),
     )
     with engine.database.transaction() as session:
@@ -156,9 +178,9 @@ def _detail(manifest: Manifest, reading: "_Reading") -> dict[str, Any]:
     }
 
 
-def root_of(lines: Sequence[bytes]) -> str:
+def root_of(lines: Iterable[bytes]) -> str:
     """The Merkle root of RFC 6962 over lines, in hex."""
-    return merkle.root([merkle.leaf_hash(line) for line in lines]).hex()
+    return merkle.CompactRange().extend(map(merkle.leaf_hash, lines)).root.hex()
 
 
 def lines_of(manifest: Manifest, key: bytes) -> Iterator[tuple[str, str, int]]:
@@ -166,8 +188,9 @@ def lines_of(manifest: Manifest, key: bytes) -> Iterator[tuple[str, str, int]]:
     name = name_of(manifest.run_id, manifest.direction, manifest.number)
     for place, counted in manifest.counts.items():
         for became, most in counted.items():
+            tag = _halves(key, _tags(name, place, became))
             for number in range(most):
-                index = _index(manifest, tag(key, name, place, became, number))
+                index = _index(manifest, tag(b"%d" % number))
                 if index is None:
                     break
                 yield place, became, index
@@ -203,19 +226,18 @@ class _Reading:
         with self.engine.database.transaction() as session:
             source = session.get_one(Chunk, (self.run.id, "apply", chunk.source))
         # An undo archives no image: whose a record is, the run's own archive knows.
-        images = {(one.place, one.key): one for one in self._changed(source)}
+        whose = {(one.place, one.key): one.subjects for one in self._changed(source)}
         for record in self._records(chunk):
             if record.outcome == "restored":
-                place = place_of_record(self.run, record)
-                known = images.get((place, identity(record.key)))
-                subjects = known.subjects if known is not None else (NOBODY,)
-                yield Listed(place, "restored", identity(record.key), subjects)
+                place, key = place_of_record(self.run, record), identity(record.key)
+                yield Listed(place, "restored", key, whose.get((place, key), (NOBODY,)))
 
     def _changed(self, chunk: Chunk) -> Iterator[Listed]:
+        fields = cache(partial(SubjectFields.of, self.engine.subjects))
         for record in self._records(chunk):
             if record.outcome == "changed":
                 place = place_of_record(self.run, record)
-                found = tuple(subjects_of(self.engine.subjects, place, record))
+                found = fields(place).subjects_of(record)
                 yield Listed(place, _became(record), identity(record.key), found or (NOBODY,))
 
     def _records(self, chunk: Chunk) -> Iterator[RecordOutcome]:

