@@ -18,7 +18,6 @@ from sqlalchemy import (
     event,
     func,
     select,
-    text,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -112,7 +111,8 @@ def revision(session: Session) -> str | None:
 def now(session: Session) -> datetime:
     """The control database's own clock, in UTC: leases of every host are measured by it."""
     if session.get_bind().dialect.name == "sqlite":
-        stamp = session.scalar(text("select strftime('%Y-%m-%dT%H:%M:%f', 'now')"))
+        clock = "select strftime('%Y-%m-%dT%H:%M:%f', 'now')"
+        stamp = session.connection().exec_driver_sql(clock).scalar_one()
         return datetime.fromisoformat(str(stamp)).replace(tzinfo=UTC)
     moment: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
     return moment.astimezone(UTC)
@@ -163,15 +163,21 @@ def _engine(url: str, busy_seconds: float) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         if connection.get_execution_options().get("reading"):
-            connection.exec_driver_sql("PRAGMA query_only=ON")
+            _set(connection, "query_only", "ON")
             connection.exec_driver_sql("BEGIN")
             return
-        connection.exec_driver_sql("PRAGMA query_only=OFF")
-        level = "FULL" if _is_durable(connection) else "NORMAL"
-        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+        _set(connection, "query_only", "OFF")
+        _set(connection, "synchronous", "FULL" if _is_durable(connection) else "NORMAL")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _set(connection: Connection, pragma: str, value: str) -> None:
+    """Most transactions find their connection as the one before them left it."""
+    if connection.info.get(pragma) != value:
+        connection.exec_driver_sql(f"PRAGMA {pragma}={value}")
+        connection.info[pragma] = value
 
 
 def _is_durable(connection: Connection) -> bool:
