@@ -82,8 +82,11 @@ class Postgres:
     process: subprocess.Popen[bytes] = field(repr=False)
 
     def create_database(self, name: str, template: str = "template1") -> str:
-        """Create a database with what the template holds, by default nothing; returns its URL."""
-        command = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        """Create a database with what the template holds, by default nothing; returns its URL.
+
+        To copy the files takes half of what it takes to log their pages.
+        """
+        command = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         self._execute(command.format(sql.Identifier(name), sql.Identifier(template)))
         return self.url.rpartition("/")[0] + f"/{name}"
 

@@ -98,9 +98,14 @@ def clock_on_the_wall(zone: str, day: date) -> list[tuple[datetime, datetime]]:
 def matches(line: str, shown: datetime) -> bool:
     values = (shown.minute, shown.hour, shown.day, shown.month, shown.weekday())
     return all(
-        one == "*" or any(part_matches(part, value, low) for part in one.split(","))
+        field_matches(one, value, low)
         for one, value, low in zip(line.split(), values, (0, 0, 1, 1, 0), strict=True)
     )
+
+
+@cache
+def field_matches(one: str, value: int, low: int) -> bool:
+    return one == "*" or any(part_matches(part, value, low) for part in one.split(","))
 
 
 def part_matches(part: str, value: int, low: int) -> bool:
