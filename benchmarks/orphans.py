@@ -76,7 +76,7 @@ def measure(folder: Path, users: int, sales: int, rounds: int) -> None:
 @contextmanager
 def _bench(folder: Path, users: int, sales: int) -> Iterator[Bench]:
     with ExitStack() as stack:
-        mongo = stack.enter_context(mongod(folder))
+        mongo = stack.enter_context(mongod(folder, options=()))
         redis = stack.enter_context(valkey(folder))
         os.environ |= {
             "TEND_DATABASE_URL": f"sqlite:///{folder}/tend.sqlite",
@@ -92,6 +92,7 @@ def _bench(folder: Path, users: int, sales: int) -> Iterator[Bench]:
         shop = client.get_default_database()
         print(f"loading {users:,} users and {sales:,} sales …", flush=True)
         _load(shop, users, sales)
+        client.admin.command("fsync")  # neither side pays for the loading
         settings = Settings.load()
         control = Database(settings.need("database_url"))
         stack.callback(control.close)
