@@ -28,7 +28,7 @@ def listening() -> Iterator[Heard]:
             """Nothing of it belongs in a test's output."""
 
     server = ThreadingHTTPServer(("localhost", 0), Service)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield Channel(f"json://localhost:{server.server_port}/"), messages

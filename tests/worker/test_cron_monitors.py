@@ -42,7 +42,7 @@ def heard() -> Iterator[CheckIns]:
             """Nothing of it belongs in a test's output."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Sentry)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     with sentry_sdk.isolation_scope():
         dsn = SecretStr(f"http://key@127.0.0.1:{server.server_port}/1")

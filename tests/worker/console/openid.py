@@ -158,7 +158,7 @@ def providing() -> Iterator[OpenId]:
     server = ThreadingHTTPServer(("localhost", 0), Service)
     key = key_of("one")
     openid = OpenId(f"http://localhost:{server.server_port}", key, [key])
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield openid
