@@ -4,18 +4,25 @@ import re
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from bson import ObjectId
 from playwright.sync_api import Download, Page, expect
 from playwright.sync_api import TimeoutError as NotInTime
 
+from demo.tend import command
 from tests.browser.conftest import LogIn
 from tests.browser.site import SALES, SLOW, Site
+from tests.faults.processes import eventually
+from tests.jobs.pos_sync.provider import provider
+from tests.jobs.pos_sync.test_commands import good
 
 pytestmark = pytest.mark.timeout(900)
+ANN = ObjectId()
 
 
 def plan(page: Page, policy: str) -> None:
@@ -145,6 +152,84 @@ def test_a_reviewer_filters_verifies_and_downloads_a_bundle(log_in: LogIn, tmp_p
         check=False,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def lock_ann(site: Site) -> None:
+    """Five failures of hers from one address, which the policy answers by its own schedule."""
+    site.shop.users.insert_one({"_id": ANN, "email": "ann@example.org"})
+    site.shop.loginevents.create_index("timestamp")
+    at = datetime.now(UTC) - timedelta(seconds=60)
+    failure = {"userId": ANN, "ipAddress": "203.0.113.9", "outcome": "failure"}
+    site.shop.loginevents.insert_many(
+        [{**failure, "timestamp": at - timedelta(seconds=number)} for number in range(5)]
+    )
+    command(site.environment, "enable", "login-lockout", "--reason", "CASE-7: a journey")
+    eventually(lambda: is_locked(site))
+
+
+def is_locked(site: Site) -> bool:
+    return bool((site.shop.users.find_one({"_id": ANN}) or {}).get("isLocked"))
+
+
+def test_an_operator_finds_who_is_locked_reads_the_evidence_and_releases_them(
+    log_in: LogIn, the_site: Site
+) -> None:
+    lock_ann(the_site)
+    page = log_in("olaf")
+    page.get_by_role("link", name="Lockouts", exact=True).click()
+    page.get_by_label("User or address").fill("ann@example.org")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(str(ANN))
+    assert "ann" not in page.url
+    expect(page.locator("dt:text-is('locked') + dd")).to_have_text("yes")
+    evidence = page.get_by_role("region", name="Evidence", exact=True).locator("tbody tr")
+    expect(evidence).to_have_count(5)
+    expect(evidence.first).to_contain_text("203.0.113.9")
+
+    act(page, "Release …")
+    expect(page.locator("dt:text-is('locked') + dd")).to_have_text("no")
+    assert not is_locked(the_site)
+    page.get_by_role("link", name="All lockouts").click()
+    over = page.get_by_role("region", name="Over, and alerts")
+    expect(over.get_by_text("olaf: CASE-7: a journey")).to_be_visible()
+    expect(page.get_by_role("region", name="In force")).to_contain_text("203.0.113.9")
+
+
+def test_an_operator_mutes_a_store_and_has_it_checked_until_it_works(
+    log_in: LogIn, the_site: Site
+) -> None:
+    with provider() as shop:
+        shop.route = good
+        options = f"options: {{stores_in: [mongo], private_hosts: ['{shop.place}']}}\n"
+        (the_site.folder / "overlay" / "pos-sync.yaml").write_text(f"name: pos-sync\n{options}")
+        the_site.shop.products.create_index(["storeId", "externalId"], unique=True)
+        camp = {"_id": "1", "name": "Camp", "platform": "rest", "shopDomain": shop.url}
+        the_site.shop.stores.insert_one(camp)
+        page = log_in("olaf")
+        page.get_by_role("link", name="Stores", exact=True).click()
+        page.get_by_role("link", name="Camp").click()
+        expect(page.get_by_text("What somebody in the shop has to do")).to_be_visible()
+
+        page.get_by_role("button", name="Mute …").click()
+        asked = page.get_by_role("dialog")
+        asked.get_by_label("Reason").fill("CASE-7: a journey")
+        asked.get_by_label("Until").fill("2999-12-31")
+        asked.get_by_role("button", name="Mute", exact=True).click()
+        expect(page.locator("dt:text-is('muted until') + dd")).to_contain_text("2999-12-31")
+
+        page.get_by_role("button", name="Check again").first.click()
+        asked.get_by_label("Reason").fill("CASE-7: a journey")
+        asked.get_by_role("button", name="Check again").click()
+        expect(asked.get_by_role("alert")).to_contain_text("no credentials are set")
+        asked.get_by_role("button", name="Close").click()
+        expect(asked).to_be_hidden()
+
+        words = ("pos", "credentials", "set", "Camp", "--reason", "CASE-7: authorised")
+        command(the_site.environment, *words, typed='{"access_token": "HUSH"}')
+        act(page, "Check again")
+        expect(page.locator(".badge", has_text="healthy")).to_be_visible()
+        expect(page.get_by_text("None since the last sync.")).to_be_visible()
+    assert the_site.shop.products.count_documents({"storeId": "1"}) == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
