@@ -92,6 +92,21 @@ def alive(scenario: Scenario) -> int:
 
 
 @on_sqlite
+@pytest.mark.parametrize(("given", "wanted"), [({}, "2"), ({"MALLOC_ARENA_MAX": "3"}, "3")])
+def test_threads_of_a_worker_share_what_they_free_as_the_environment_says(
+    scenario: Scenario,
+    environment: dict[str, str],
+    given: dict[str, str],
+    wanted: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    with tend(environment | given, "worker", "--processes", "1") as worker:
+        eventually(lambda: alive(scenario) == 1)
+        assert worker.main.environ()["MALLOC_ARENA_MAX"] == wanted
+
+
+@on_sqlite
 def test_a_worker_process_that_cannot_open_its_database_ends_instead_of_idling(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
