@@ -8,11 +8,9 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import bson
 import fsspec
-from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 
@@ -134,23 +132,23 @@ def _encode(images: Images) -> bytes:
 def _decode(plain: bytes) -> Iterator[RecordOutcome]:
     document = RawBSONDocument(plain, _RAW)
     for before in _drained(document["deleted"]):
-        yield RecordOutcome(_key(before), "changed", before=before)
+        yield RecordOutcome(before["_id"], "changed", before=before)
     for update in _drained(document["updated"]):
         before = update["before"]
         written = dict(update["written"])
         unset = tuple(update["unset"])
-        yield RecordOutcome(_key(before), "changed", before=before, written=written, unset=unset)
+        yield RecordOutcome(before["_id"], "changed", before=before, written=written, unset=unset)
     for moved in _drained(document["quarantined"]):
         before = moved["before"]
         label = dict(moved["label"])
-        yield RecordOutcome(_key(before), "changed", before=before, label=label)
+        yield RecordOutcome(before["_id"], "changed", before=before, label=label)
     for other in _drained(document["others"]):
         where = other.get("collection")
         yield RecordOutcome(other["key"], other["outcome"], other["code"], collection=where)
     for child in _drained(document["children"]):
         where = child["collection"]
         for before in _drained(child["deleted"]):
-            yield RecordOutcome(_key(before), "changed", before=before, collection=where)
+            yield RecordOutcome(before["_id"], "changed", before=before, collection=where)
 
 
 def _drained(images: list[RawBSONDocument]) -> Iterator[RawBSONDocument]:
@@ -158,12 +156,6 @@ def _drained(images: list[RawBSONDocument]) -> Iterator[RawBSONDocument]:
     images.reverse()
     while images:
         yield images.pop()
-
-
-def _key(image: RawBSONDocument) -> Any:
-    """The record's key: as a rule an ObjectId that comes first, and need not be searched for."""
-    raw = bytes(image.raw)
-    return ObjectId(raw[9:21]) if raw[4:9] == b"\x07_id\0" else image["_id"]
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
-from typing import Any, Self
+from functools import cache, partial
+from typing import Self
 
 import structlog
 from sqlalchemy import select
@@ -16,7 +16,6 @@ from worker.tables import Chunk, Run
 from worker.targets.base import ArchiveRef, RecordOutcome
 from worker.targets.mongo_restore import value_at
 from worker.targets.mongo_unique import MISSING
-from worker.targets.raw_texts import texts_of
 
 log = structlog.get_logger()
 
@@ -74,35 +73,17 @@ def place_of_record(run: Run, record: RecordOutcome) -> str:
 class SubjectFields:
     """Where the archived records of one collection name their subjects."""
 
-    fields: Mapping[str, bytes]
+    fields: Mapping[str, str]
 
     @classmethod
     def of(cls, subjects: Subjects, place: str) -> Self:
         """A row lies in its image's `row`."""
         inside = "row." if place.startswith("sql/") else ""
-        fields = subjects.fields(place).items()
-        return cls({name: f"{inside}{field}".encode() for name, field in fields})
+        return cls({name: inside + field for name, field in subjects.fields(place).items()})
 
-    def subjects_of(self, record: RecordOutcome) -> list[Subject]:
+    def subjects_of(self, record: RecordOutcome) -> Iterator[Subject]:
         """Whom a record belongs to; a value is the text of it, as a hold is written."""
-        texts = None if self._is_deep else texts_of(bytes(record.before.raw), self._names)
-        if texts is None:
-            texts = {name: _text_at(record.before, name.decode()) for name in self._names}
-        return [
-            (name, text)
-            for name, field in self.fields.items()
-            if (text := texts.get(field)) is not None
-        ]
-
-    @cached_property
-    def _names(self) -> frozenset[bytes]:
-        return frozenset(self.fields.values())
-
-    @cached_property
-    def _is_deep(self) -> bool:
-        return any(b"." in name for name in self._names)
-
-
-def _text_at(image: Any, field: str) -> str | None:
-    value = value_at(image, field)
-    return None if value is MISSING or value is None else str(value)
+        for name, field in self.fields.items():
+            value = value_at(record.before, field)
+            if value is not MISSING and value is not None:
+                yield name, str(value)

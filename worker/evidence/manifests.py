@@ -237,7 +237,7 @@ class _Reading:
         for record in self._records(chunk):
             if record.outcome == "changed":
                 place = place_of_record(self.run, record)
-                found = fields(place).subjects_of(record)
+                found = tuple(fields(place).subjects_of(record))
                 yield Listed(place, _became(record), identity(record.key), found or (NOBODY,))
 
     def _records(self, chunk: Chunk) -> Iterator[RecordOutcome]:
