@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import termios
 import time
@@ -12,6 +13,7 @@ from types import TracebackType
 from tests.worker.cli.conftest import Tend
 
 PATIENCE = 60.0
+AGAIN = 10.0
 
 
 class Terminal:
@@ -52,6 +54,19 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C until the command ends, as a person does, and return the exit code.
+
+        One that comes in the moment before Python waits for a line is seen after that line alone.
+        """
+        until, again = time.monotonic() + PATIENCE, time.monotonic()
+        while self._read():
+            assert time.monotonic() < until, self.shown
+            if time.monotonic() >= again:
+                self.process.send_signal(signal.SIGINT)
+                again = time.monotonic() + AGAIN
+        return self.process.wait(PATIENCE)
 
     def end(self) -> int:
         """Read to the end and return the exit code."""
