@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import bson
 import structlog
-from bson import ObjectId
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
@@ -184,10 +183,8 @@ def _changes(work: Work, items: Sequence[Item]) -> list[Change]:
 
 
 def unique(page: Sequence[Item]) -> Sequence[Item]:
-    """Encoding tells 1 from True and hashes documents; an ObjectId needs neither."""
-    identities = [
-        key.binary if isinstance(key, ObjectId) else identity(key) for key in keys_of(page)
-    ]
+    """Keys are compared by their bytes, which tell 1 from True and can be hashed."""
+    identities = [identity(key) for key in keys_of(page)]
     if len(set(identities)) == len(page):
         return page
     return list(dict(zip(identities, page, strict=True)).values())
