@@ -4,11 +4,14 @@ Asked before anything is written. A duplicate that only a write reveals ends the
 thousands of them would each begin it anew.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from decimal import Decimal
+from itertools import chain, product
 from typing import Any
 
+from bson.decimal128 import Decimal128
 from bson.raw_bson import RawBSONDocument
 from bson.regex import Regex
 from pymongo.client_session import ClientSession
@@ -34,7 +37,7 @@ class UniqueIndex:
     name: str
     fields: tuple[str, ...]
     is_sparse: bool
-    partial: Mapping[str, Any] | None
+    partial: Filter | None
     collation: Mapping[str, Any] | None
 
     def entries(self, record: Any) -> list[Entry]:
@@ -44,6 +47,13 @@ class UniqueIndex:
             return []
         known = ([None if value is MISSING else value for value in column] for column in columns)
         return list(product(*known))
+
+    def mark(self, entry: Entry) -> Hashable:
+        """Equal for entries that the index takes for one; under a collation, for some others too.
+
+        To an index 1 and 1.0 are one value, and to Python as well.
+        """
+        return self.name, _mark(list(entry), is_folded=self.collation is not None)
 
     def covers(self, names: Iterable[str]) -> bool:
         """Whether writing these fields can change what the index holds."""
@@ -76,7 +86,8 @@ class UniqueValues:
     records: Collection[RawBSONDocument]
     session: ClientSession | None
     indexes: Sequence[UniqueIndex]
-    _claimed: set[bytes] = field(default_factory=set, init=False)
+    _claimed: dict[Hashable, tuple[Entry, ...]] = field(default_factory=dict, init=False)
+    """Entries by their marks, where a mark does not say all."""
 
     def taken(self, wanted: Wanted, written: Mapping[bytes, Iterable[str]]) -> set[bytes]:
         """Which of these records another one stands in the way of.
@@ -84,7 +95,7 @@ class UniqueValues:
         `written` names the fields of those that are there and only come back in part.
         """
         taken: set[bytes] = set()
-        claims: dict[bytes, set[bytes]] = {}
+        claims: dict[bytes, list[tuple[UniqueIndex, Entry]]] = {}
         for index in self.indexes:
             ours = [
                 (key, record)
@@ -96,31 +107,48 @@ class UniqueValues:
             taken |= {key for key, record in ours if key in suspects and self._has(index, record)}
             if index.partial is None:
                 for key in entries.keys() - taken:
-                    claims.setdefault(key, set()).update(_marks(index, entries[key]))
+                    claims.setdefault(key, []).extend((index, entry) for entry in entries[key])
         for key, _ in wanted:  # the first of two that want one value has it
-            if key not in taken and self._claimed.isdisjoint(claims.get(key, ())):
-                self._claimed |= claims.get(key, set())
-            else:
+            own = claims.get(key, [])
+            if key in taken or any(self._is_claimed(*claim) for claim in own):
                 taken.add(key)
+            else:
+                self._claim(own)
         return taken
+
+    def _is_claimed(self, index: UniqueIndex, entry: Entry) -> bool:
+        others = self._claimed.get(index.mark(entry))
+        return others is not None and (not others or self._has_equal(index, entry, others))
+
+    def _claim(self, claims: Iterable[tuple[UniqueIndex, Entry]]) -> None:
+        for index, entry in claims:
+            mark = index.mark(entry)
+            more = () if index.collation is None else (entry,)
+            self._claimed[mark] = (*self._claimed.get(mark, ()), *more)
+
+    def _has_equal(self, index: UniqueIndex, entry: Entry, others: Sequence[Entry]) -> bool:
+        """Whether one of these is the same to the collation, which the server alone knows."""
+        pairs = [{"ours": list(entry), "other": list(other)} for other in others]
+        is_same = {"$expr": {"$eq": ["$ours", "$other"]}}
+        return self._finds_any(pairs, is_same, index.collation)
 
     def _held_by_others(
         self, index: UniqueIndex, entries: Mapping[bytes, list[Entry]]
     ) -> set[bytes]:
-        wanted = {
-            mark: (key, entry)
-            for key, those in entries.items()
-            for entry, mark in zip(those, _marks(index, those), strict=True)
-        }
+        wanted: dict[Hashable, list[bytes]] = {}
+        for key, those in entries.items():
+            for entry in those:
+                wanted.setdefault(index.mark(entry), []).append(key)
         held: set[bytes] = set()
         is_plain = True
-        for found in self._find(index, [entry for _, entry in wanted.values()]):
-            marks = wanted.keys() & set(_marks(index, index.entries(found)))
-            held |= {wanted[mark][0] for mark in marks} - {identity(found["_id"])}
-            is_plain = is_plain and bool(marks)
-        if is_plain:
+        for found in self._find(index, list(chain.from_iterable(entries.values()))):
+            marks = {index.mark(entry) for entry in index.entries(found)}
+            owner = identity(found["_id"])
+            held |= {key for mark in marks & wanted.keys() for key in wanted[mark]} - {owner}
+            is_plain = is_plain and bool(marks & wanted.keys())
+        if is_plain and index.collation is None:
             return held
-        # 1 and 1.0 are one value to an index, and a collation makes one of many.
+        # What is found by no mark, or by one that does not say all, is asked for by itself.
         return {key for key, those in entries.items() if self._is_held(index, key, those)}
 
     def _is_held(self, index: UniqueIndex, key: bytes, entries: list[Entry]) -> bool:
@@ -141,9 +169,15 @@ class UniqueValues:
         """Whether a partial index would have the record; the server alone knows its own terms."""
         if index.partial is None:
             return True
-        stages: list[Mapping[str, Any]] = [{"$documents": [record]}, {"$match": index.partial}]
+        return self._finds_any([record], index.partial)
+
+    def _finds_any(
+        self, documents: list[Any], condition: Filter, collation: Mapping[str, Any] | None = None
+    ) -> bool:
+        # Without `$literal` a text such as "$5" would be the name of a field.
+        stages: list[Filter] = [{"$documents": {"$literal": documents}}, {"$match": condition}]
         try:
-            return bool(list(self.records.database.aggregate(stages)))
+            return bool(list(self.records.database.aggregate(stages, collation=collation)))
         except OperationFailure:  # before MongoDB 5.1; then the write itself reveals it
             return False
 
@@ -163,8 +197,20 @@ def _conditions(index: UniqueIndex, entries: list[Entry]) -> Iterator[Filter]:
         }
 
 
-def _marks(index: UniqueIndex, entries: Iterable[Entry]) -> list[bytes]:
-    return [index.name.encode() + identity(list(entry)) for entry in entries]
+def _mark(value: Any, *, is_folded: bool) -> Hashable:
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return value if value == value else "not a number"  # noqa: PLR0124 - what NaN is not
+    if isinstance(value, list):
+        return tuple(_mark(each, is_folded=is_folded) for each in value)
+    if isinstance(value, Mapping):
+        inner = ((name, _mark(each, is_folded=is_folded)) for name, each in value.items())
+        return "a document", *inner
+    if is_folded and isinstance(value, str):
+        apart = unicodedata.normalize("NFKD", value.casefold())
+        value = "".join(sign for sign in apart if not unicodedata.combining(sign))
+    return identity(value)
 
 
 def _values(value: Any, parts: Sequence[str]) -> Iterator[Any]:

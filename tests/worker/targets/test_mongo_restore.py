@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson.decimal128 import Decimal128
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo import IndexModel
@@ -126,6 +127,77 @@ def test_a_partial_index_stands_in_the_way_of_its_own_records_alone(
     assert hand.preview(done) == {0: ("restored", None), 1: ("conflict", "key_taken")}
     hand.undo(done)
     assert shop.distinct("_id") == [0, 2, 3]
+
+
+def test_to_a_unique_index_a_number_is_one_value_whatever_its_type(
+    target: MongoTarget, mongo_database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    shop = mongo_database.shop
+    shop.create_indexes([INDEXES["plain"]])
+    hand = Hand(target, ArchiveStore(f"file://{tmp_path}/archive"), "shop")
+    shop.insert_many([{"_id": 0, "a": 1.0}, {"_id": 1, "a": [2, 3]}, {"_id": 2, "a": {"b": 4}}])
+    done = hand.change([0, 1, 2], ANY, deletes)
+    shop.insert_many([{"_id": 3, "a": [1, 2]}, {"_id": 4, "a": {"b": Decimal128("4.0")}}])
+    taken = ("conflict", "key_taken")
+    assert hand.preview(done) == dict.fromkeys([0, 1, 2], taken)
+    hand.undo(done)
+    assert shop.distinct("_id") == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [
+        ("plain", 1, 1.0),
+        ("plain", float("nan"), Decimal128("NaN")),
+        ("plain", [1, 2], [3, 2.0]),
+        ("any case", "x", "X"),
+        ("any case", "$x", "$X"),
+        ("any case", "\u00e9", "E\u0301"),
+    ],
+)
+def test_of_two_batches_that_want_one_unique_value_the_first_has_it(
+    target: MongoTarget,
+    mongo_database: Database[dict[str, Any]],
+    tmp_path: Path,
+    kind: str,
+    first: Any,
+    second: Any,
+) -> None:
+    hand = Hand(target, ArchiveStore(f"file://{tmp_path}/archive"), "shop")
+    mongo_database.shop.create_indexes([INDEXES[kind]])
+    batches = []
+    for key, value in enumerate([first, second, "e"]):
+        mongo_database.shop.insert_one({"_id": key, "a": value})
+        batches.append(hand.change([key], ANY, deletes, name=f"run/apply/{key}"))
+    preview = hand.preview(*batches)
+    assert preview == {0: ("restored", None), 1: ("conflict", "key_taken"), 2: ("restored", None)}
+    for key, done in enumerate(batches):
+        assert hand.told(hand.undo(done, f"run/undo/{key}")) == {key: preview[key]}
+
+
+def test_what_a_collation_tells_apart_comes_back_side_by_side(
+    target: MongoTarget, mongo_database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    shop = mongo_database.shop
+    shop.create_indexes([INDEXES["any case"]])
+    shop.insert_many([{"_id": 0, "a": "straße"}, {"_id": 1, "a": "STRASSE"}])
+    hand = Hand(target, ArchiveStore(f"file://{tmp_path}/archive"), "shop")
+    hand.undo(hand.change([0, 1], ANY, deletes))
+    assert shop.distinct("_id") == [0, 1]
+
+
+def test_a_text_with_a_dollar_is_no_field_to_a_partial_index(
+    target: MongoTarget, mongo_database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    shop = mongo_database.shop
+    shop.create_index("a", unique=True, partialFilterExpression={"price": {"$exists": True}})
+    shop.insert_one({"_id": 0, "a": "x", "price": "$5"})
+    hand = Hand(target, ArchiveStore(f"file://{tmp_path}/archive"), "shop")
+    done = hand.change([0], ANY, deletes)
+    shop.insert_one({"_id": 1, "a": "x", "price": "$6"})
+    assert hand.preview(done) == {0: ("conflict", "key_taken")}
+    hand.undo(done)
+    assert shop.distinct("_id") == [1]
 
 
 def taken_away(hand: Hand, keys: list[int], written: Any, name: str) -> list[BatchRecord]:
