@@ -5,10 +5,10 @@ them: (run, direction, chunk, attempt).
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import BindParameter, and_, bindparam, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from jobs.base import Outcomes, added
@@ -126,9 +126,7 @@ def progress(db: Database, claim: Claim, batches: Batches) -> Leave | None:
         if batches is not None:
             apply_batches(chunk, batches)
         session.flush()
-        state, text = session.execute(
-            select(Run.state, Run.policy_text).where(Run.id == claim.run_id)
-        ).one()
+        state, text = session.execute(_STATE, {"run_id": claim.run_id}).one()
         if state != WORKING[claim.direction] or stops.standing(session, frozen_policy(text)):
             return None
         stands = holds.standing(session)
@@ -137,9 +135,8 @@ def progress(db: Database, claim: Claim, batches: Batches) -> Leave | None:
 
 
 def _changed(session: Session, claim: Claim) -> int:
-    counted = select(func.coalesce(func.sum(Chunk.changed + Chunk.children), 0))
-    same = counted.where(Chunk.run_id == claim.run_id, Chunk.direction == claim.direction)
-    return int(session.scalar(same) or 0)
+    phase = {"run_id": claim.run_id, "direction": claim.direction}
+    return int(session.scalar(_CHANGED, phase) or 0)
 
 
 def performed(db: Database, claim: Claim, end: int, outcomes: Outcomes) -> None:
@@ -298,32 +295,21 @@ def apply_batches(chunk: Chunk, batches: tuple[BatchRecord, ...]) -> None:
 
 def totals(session: Session, run_id: int, direction: str = "apply") -> Outcomes:
     """What became of a run's items so far, summed over its chunks, each conflict once."""
-    counted = {name: getattr(Chunk, name) for name in OUTCOMES}
-    counted["changed_since"] = case((Chunk.judged_again, 0), else_=Chunk.changed_since)
-    sums = [func.coalesce(func.sum(each), 0) for each in counted.values()]
-    row = session.execute(
-        select(*sums).where(Chunk.run_id == run_id, Chunk.direction == direction)
-    ).one()
+    row = session.execute(_TOTALS, {"run_id": run_id, "direction": direction}).one()
     return Outcomes(*(int(value) for value in row))
 
 
 def cascade(session: Session, run_id: int, direction: str = "apply") -> dict[str, int]:
     """By collection, the records that went with a run's items so far, or came back with them."""
-    chunks = select(Chunk.cascade).where(
-        Chunk.run_id == run_id, Chunk.direction == direction, Chunk.children != 0
-    )
     total: dict[str, int] = {}
-    for counted in session.scalars(chunks):
+    for counted in session.scalars(_CASCADE, {"run_id": run_id, "direction": direction}):
         total = added(total, counted)
     return {name: count for name, count in total.items() if count}
 
 
 def children(session: Session, run_id: int, direction: str = "apply") -> int:
     """The sum of `cascade`."""
-    summed = select(func.coalesce(func.sum(Chunk.children), 0))
-    return int(
-        session.scalar(summed.where(Chunk.run_id == run_id, Chunk.direction == direction)) or 0
-    )
+    return int(session.scalar(_CHILDREN, {"run_id": run_id, "direction": direction}) or 0)
 
 
 def record_outcome(session: Session, run: Run, chunk: Chunk, actor: Actor, result: str) -> None:
@@ -356,19 +342,9 @@ def _name(chunk: Chunk) -> dict[str, Any]:
 
 
 def _next(session: Session, run: Run) -> Chunk | None:
-    moment = database.now(session)
-    free = and_(
-        Chunk.state == "pending", or_(Chunk.not_before.is_(None), Chunk.not_before <= moment)
-    )
-    lost = and_(Chunk.state == "claimed", Chunk.lease_until < moment)
     direction = "undo" if run.state == State.UNDOING else "apply"
-    return session.scalars(
-        select(Chunk)
-        .where(Chunk.run_id == run.id, Chunk.direction == direction, or_(free, lost))
-        .order_by(Chunk.number)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    ).first()
+    phase = {"run_id": run.id, "direction": direction, "moment": database.now(session)}
+    return session.scalars(_CLAIMABLE, phase).first()
 
 
 def _held(session: Session, claim: Claim) -> Chunk:
@@ -395,12 +371,7 @@ def _must_wait(session: Session, run: Run) -> bool:
         return True
     if rival_at_work(session, run) is not None:
         return True
-    at_work = session.scalar(
-        select(func.count())
-        .select_from(Chunk)
-        .where(Chunk.run_id == run.id, Chunk.state == "claimed")
-        .where(Chunk.lease_until >= database.now(session))
-    )
+    at_work = session.scalar(_AT_WORK, {"run_id": run.id, "moment": database.now(session)})
     return int(at_work or 0) >= writers
 
 
@@ -409,18 +380,13 @@ def rival_at_work(session: Session, run: Run) -> Run | None:
 
     While a run is stopped or paused another one may begin there; they take turns by chunks.
     """
-    others = select(Run).where(
-        runs.shares_a_collection(run.id), Run.id != run.id, Run.state.in_(_MAY_WRITE)
-    )
-    found = session.scalars(others.order_by(Run.id)).all()
+    found = session.scalars(_RIVALS, {"run_id": run.id}).all()
     return next((other for other in found if is_at_work(session, other.id)), None)
 
 
 def _lock_rivals(session: Session, run_id: int) -> None:
     """Whoever may write to the same collection, this run too, so that no two claim at once."""
-    rivals = and_(runs.shares_a_collection(run_id), Run.state.in_(_MAY_WRITE))
-    locked = select(Run.id).where(or_(Run.id == run_id, rivals)).order_by(Run.id)
-    session.execute(locked.with_for_update()).all()
+    session.execute(_LOCK_WITH_RIVALS, {"run_id": run_id}).all()
 
 
 def _ring_again(session: Session, run: Run, stop: stops.Stop, writers: int) -> None:
@@ -441,10 +407,35 @@ def _poisonous(session: Session, run: Run, chunk: Chunk, actor: Actor) -> None:
 
 def all_done(session: Session, run: Run, direction: str) -> bool:
     """Whether nothing is left to do; what an earlier undo left is stopped."""
-    left = session.scalar(
-        select(func.count())
-        .select_from(Chunk)
-        .where(Chunk.run_id == run.id, Chunk.direction == direction)
-        .where(Chunk.state.not_in(("done", "stopped")))
-    )
-    return left == 0
+    return session.scalar(_LEFT, {"run_id": run.id, "direction": direction}) == 0
+
+
+_THIS: BindParameter[int] = bindparam("run_id")
+_MOMENT: BindParameter[datetime] = bindparam("moment")
+_IS_CLAIMED = Chunk.state == "claimed"
+_PHASE = and_(Chunk.run_id == _THIS, Chunk.direction == bindparam("direction"))
+_STATE = select(Run.state, Run.policy_text).where(Run.id == _THIS)
+_COUNTED = {name: getattr(Chunk, name) for name in OUTCOMES} | {
+    "changed_since": case((Chunk.judged_again, 0), else_=Chunk.changed_since)
+}
+_TOTALS = select(*(func.coalesce(func.sum(each), 0) for each in _COUNTED.values())).where(_PHASE)
+_CHANGED = select(func.coalesce(func.sum(Chunk.changed + Chunk.children), 0)).where(_PHASE)
+_CHILDREN = select(func.coalesce(func.sum(Chunk.children), 0)).where(_PHASE)
+_CASCADE = select(Chunk.cascade).where(_PHASE, Chunk.children != 0)
+_COUNT = select(func.count()).select_from(Chunk)
+_LEFT = _COUNT.where(_PHASE, Chunk.state.not_in(("done", "stopped")))
+_AT_WORK = _COUNT.where(Chunk.run_id == _THIS, _IS_CLAIMED, Chunk.lease_until >= _MOMENT)
+_FREE = and_(Chunk.state == "pending", or_(Chunk.not_before.is_(None), Chunk.not_before <= _MOMENT))
+_LOST = and_(_IS_CLAIMED, Chunk.lease_until < _MOMENT)
+_CLAIMABLE = (
+    select(Chunk)
+    .where(_PHASE, or_(_FREE, _LOST))
+    .order_by(Chunk.number)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_IS_RIVAL = and_(runs.shares_a_collection(_THIS), Run.state.in_(_MAY_WRITE))
+_RIVALS = select(Run).where(_IS_RIVAL, Run.id != _THIS).order_by(Run.id)
+_LOCK_WITH_RIVALS = (
+    select(Run.id).where(or_(Run.id == _THIS, _IS_RIVAL)).order_by(Run.id).with_for_update()
+)

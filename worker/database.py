@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Engine,
+    Select,
     UpdateBase,
     create_engine,
     event,
@@ -33,6 +34,7 @@ BUSY_SECONDS = 15
 """So long a transaction waits for another one of SQLite's."""
 POOL_SECONDS = 5
 """A thread that finds every connection in use gives up before its claim's lease ends."""
+_CLOCK: Select[datetime] = select(func.clock_timestamp())
 
 
 class Database:
@@ -109,13 +111,14 @@ def revision(session: Session) -> str | None:
 
 
 def now(session: Session) -> datetime:
-    """The control database's own clock, in UTC: leases of every host are measured by it."""
-    if session.get_bind().dialect.name == "sqlite":
-        clock = "select strftime('%Y-%m-%dT%H:%M:%f', 'now')"
-        stamp = session.connection().exec_driver_sql(clock).scalar_one()
-        return datetime.fromisoformat(str(stamp)).replace(tzinfo=UTC)
-    moment: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
-    return moment.astimezone(UTC)
+    """The control database's own clock, in UTC: leases of every host are measured by it.
+
+    SQLite's is that of its only host, read once the transaction has its turn.
+    """
+    if session.connection().dialect.name == "sqlite":
+        moment = datetime.now(UTC)
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return session.execute(_CLOCK).scalar_one().astimezone(UTC)
 
 
 def rows_changed(session: Session, statement: UpdateBase) -> int:

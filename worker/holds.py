@@ -15,6 +15,9 @@ from worker.errors import HoldUndeclared
 from worker.registry import any_job_of
 from worker.tables import Chunk, Hold
 
+_STANDING = select(Hold.subject, Hold.value).where(Hold.released_at.is_(None)).distinct()
+_LATEST = select(func.max(Hold.id))
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -26,11 +29,8 @@ class Standing:
 
 def standing(session: Session) -> Standing:
     """Read in the transaction that precedes a batch: what is added later waits for that batch."""
-    rows = session.execute(
-        select(Hold.subject, Hold.value).where(Hold.released_at.is_(None)).distinct()
-    )
-    subjects = tuple((row.subject, row.value) for row in rows)
-    return Standing(session.scalar(select(func.max(Hold.id))) or 0, subjects)
+    subjects = tuple((row.subject, row.value) for row in session.execute(_STANDING))
+    return Standing(session.scalar(_LATEST) or 0, subjects)
 
 
 def protected(subjects: Subjects, policy: Policy, stands: Standing) -> Selector | None:

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from policies.models import Policy
@@ -161,11 +171,12 @@ def move(
         raise ForbiddenArrow(f"Run r-{run.id} is {start}; from there it cannot become {to}.")
     session.flush()
     arrow = update(Run).where(Run.id == run.id, Run.state == start).values(state=to, **columns)
+    arrow = arrow.execution_options(synchronize_session=False)  # the row is read again below
     if database.rows_changed(session, arrow) != 1:
         raise ForbiddenArrow(
             f"Run r-{run.id} is no longer {start}; look again with `tend show r-{run.id}`."
         )
-    session.refresh(run)
+    get(session, run.id)
     if run.is_look and to != State.PLANNING:
         _record_look(session, run, start, actor)
     if not run.is_look:
@@ -227,20 +238,10 @@ def busy(session: Session, run: Run, *, lock: bool = False) -> Run | None:
 
     With `lock`, no two runs can each find the other absent and begin.
     """
-    rivals = or_(Run.policy == run.policy, shares_a_collection(run.id))
+    this = {"run_id": run.id, "policy": run.policy}
     if lock:
-        unfinished = select(Run.id).where(rivals, Run.state.in_(BUSY)).order_by(Run.id)
-        session.execute(unfinished.with_for_update()).all()
-    at_work = Run.state.in_(BUSY - {State.QUEUED})
-    before = and_(Run.state == State.QUEUED, Run.id < run.id)
-    same_policy = and_(Run.policy == run.policy, or_(at_work, before))
-    writing = or_(
-        Run.state.in_((State.APPLYING, State.UNDOING)),
-        and_(Run.state == State.PLANNING, Run.apply_after_plan),
-    )
-    same_collection = and_(shares_a_collection(run.id), writing)
-    waits_for = or_(same_policy, same_collection) if _will_write(run) else same_policy
-    found = session.scalars(select(Run).where(Run.id != run.id, waits_for).order_by(Run.id)).all()
+        session.execute(_LOCK_RIVALS, this).all()
+    found = session.scalars(_IN_ITS_WAY if _will_write(run) else _BEFORE_IT, this).all()
     return next((other for other in found if not _makes_way(session, run, other)), None)
 
 
@@ -256,7 +257,7 @@ def _makes_way(session: Session, run: Run, other: Run) -> bool:
     )
 
 
-def shares_a_collection(run_id: int) -> ColumnElement[bool]:
+def shares_a_collection(run_id: int | BindParameter[int]) -> ColumnElement[bool]:
     """Runs that write where this one does, itself among them if it writes anywhere."""
     ours = select(RunCollection.collection).where(RunCollection.run_id == run_id)
     sharing = select(RunCollection.run_id).where(RunCollection.collection.in_(ours))
@@ -273,12 +274,28 @@ def _wake_the_next(session: Session, run: Run) -> None:
 
     The oldest of all may wait for something else; of one policy, nobody begins before its oldest.
     """
-    oldest = (
-        select(func.min(Run.id))
-        .where(Run.state == State.QUEUED, Run.inline.is_(False), Run.id != run.id)
-        .where(or_(Run.policy == run.policy, shares_a_collection(run.id)))
-        .group_by(Run.policy)
-    )
     moment = database.now(session)
-    for waiting in session.scalars(select(Run).where(Run.id.in_(oldest)).order_by(Run.id)):
+    for waiting in session.scalars(_NEXT, {"run_id": run.id, "policy": run.policy}):
         ring(session, waiting, max(moment, waiting.not_before or moment))
+
+
+_THIS: BindParameter[int] = bindparam("run_id")
+_SAME_POLICY = Run.policy == bindparam("policy")
+_RIVALS = or_(_SAME_POLICY, shares_a_collection(_THIS))
+_LOCK_RIVALS = select(Run.id).where(_RIVALS, Run.state.in_(BUSY)).order_by(Run.id).with_for_update()
+_AT_WORK = Run.state.in_(BUSY - {State.QUEUED})
+_EARLIER = and_(Run.state == State.QUEUED, Run.id < _THIS)
+_WRITING = or_(
+    Run.state.in_((State.APPLYING, State.UNDOING)),
+    and_(Run.state == State.PLANNING, Run.apply_after_plan),
+)
+_OTHERS = select(Run).where(Run.id != _THIS).order_by(Run.id)
+_FIRST = and_(_SAME_POLICY, or_(_AT_WORK, _EARLIER))
+_BEFORE_IT = _OTHERS.where(_FIRST)
+_IN_ITS_WAY = _OTHERS.where(or_(_FIRST, and_(shares_a_collection(_THIS), _WRITING)))
+_OLDEST = (
+    select(func.min(Run.id))
+    .where(Run.state == State.QUEUED, Run.inline.is_(False), Run.id != _THIS, _RIVALS)
+    .group_by(Run.policy)
+)
+_NEXT = select(Run).where(Run.id.in_(_OLDEST)).order_by(Run.id)

@@ -88,12 +88,14 @@ class Scenario:
 
     def _is_tried_again(self, run: Run) -> bool:
         """Whether the run only waits for its next try; if so it waits no longer."""
+        if run.state not in {State.VERIFYING, *WORKING.values()}:
+            return False
         waits = update(Chunk).where(Chunk.run_id == run.id, Chunk.not_before.is_not(None))
         slowed = update(Run).where(Run.id == run.id, Run.throttled_until.is_not(None))
         with self.engine.database.transaction() as session:
             ended = rows_changed(session, waits.values(not_before=None))
             ended += rows_changed(session, slowed.values(throttled_until=None))
-        return run.state == State.VERIFYING or (run.state in WORKING.values() and ended > 0)
+        return run.state == State.VERIFYING or ended > 0
 
     def run_through(self, policy: Policy, **narrowing: Any) -> Run:
         return self.work_off(self.request(policy, **narrowing))

@@ -131,22 +131,24 @@ def write_owed(engine: Engine, run: Run, *, at_the_end: bool = False) -> None:
     if run.key is None or run.collection is None:
         return
     key = engine.keyring.unwrap(run.key)
+    keys: SubjectKeys | None = None
     while True:
         with engine.database.transaction() as session:
             ordered = select(Chunk).where(owed(run.id, at_the_end=at_the_end))
             chunk = session.scalars(ordered.order_by(Chunk.direction, Chunk.number)).first()
         if chunk is None:
             return
-        _write(engine, run, key, chunk)
+        keys = keys or SubjectKeys.of(engine.database, engine.keyring)
+        _write(engine, run, key, keys, chunk)
 
 
-def _write(engine: Engine, run: Run, key: RunKey, chunk: Chunk) -> None:
+def _write(engine: Engine, run: Run, key: RunKey, subjects: SubjectKeys, chunk: Chunk) -> None:
     """Manifest and entry in one transaction; whoever comes second writes neither."""
     reading = _Reading(engine, run, key)
     lines = Lines()
     for record in reading.listed(chunk):
         lines.add(record)
-    keys = SubjectKeys.of(engine.database, engine.keyring).make(lines.subjects)
+    keys = subjects.make(lines.subjects)
     made = lines.made(name_of(run.id, chunk.direction, chunk.number), keys)
     manifest = Manifest(
         run_id=run.id,
