@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import redis
 import structlog
+from hypothesis import settings
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pymongo import MongoClient
@@ -20,6 +21,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
 
 from demo.servers import Mongo, Postgres, Valkey, mongod, postgres, valkey
+from tests.examples import examples
 from worker import migrate, passwords
 from worker.database import Database as Control
 
@@ -29,6 +31,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - the folders made in it have names nobo
 if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 8 * 1024**3:
     # Tests kill processes, never the power: what they write need not reach a disk.
     tempfile.tempdir = str(MEMORY)
+settings.register_profile("here", max_examples=examples(100))  # beside what the machine asks for
+settings.load_profile("here")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policies.models import Batch
+from tests.examples import examples
 from tests.worker import accounts
 from tests.worker.accounts import COLLECTIONS, INDEXES, cascade, everything
 from tests.worker.scenario import NOW, Scenario, old
@@ -19,7 +20,7 @@ CUTOFF = NOW.replace(year=NOW.year - 2)
 OLDEST = [old(901)]
 """A list is no date; its dates count while another record has a newer one."""
 RARE = settings(
-    max_examples=20,
+    max_examples=examples(20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policies.models import Policy
+from tests.examples import examples
 from tests.worker.scenario import TESTER, Scenario, negative_values, old, purge
 from worker import braking, claims, holding
 from worker.identity import DEVELOPMENT
@@ -228,7 +229,7 @@ POLICIES: dict[str, Policy] = {
 
 
 @settings(
-    max_examples=50,
+    max_examples=examples(50),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.errors import ExecutionTimeout
 
+from tests.examples import examples
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
 from tests.worker.between_batches import in_each_batch
 from tests.worker.scenario import NOW, TESTER, Scenario, old, purge
@@ -60,7 +61,7 @@ def touch(scenario: Scenario, key: int) -> bool:
 
 
 @settings(
-    max_examples=10,
+    max_examples=examples(10),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from policies.errors import TendError
 from policies.models import Policy
+from tests.examples import examples
 from tests.worker.scenario import TESTER, Scenario, negative_values, old, purge
 from worker import advance, applying, claims, operations, picking, undoing
 from worker.audit.verify import verify
@@ -293,7 +294,9 @@ STEP = st.one_of(
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("kind", ["purge", "repair"])
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=st.lists(STEP, max_size=6))
 def test_against_an_oracle_no_undo_overwrites_and_counts_always_add_up(

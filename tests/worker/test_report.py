@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policies.models import Policy
+from tests.examples import examples
 from tests.worker.scenario import NOW, Scenario, negative_values, old, purge, sessions, text_dates
 from worker.overdue import Source
 from worker.report import retention, with_ages
@@ -21,7 +22,9 @@ def report(scenario: Scenario, policy: Policy, **options: Any) -> dict[str, Any]
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     rows=st.lists(st.tuples(st.sampled_from(USERS), st.integers(2500, 2700)), max_size=40),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.base import Delete
 from jobs.retention_purge import RetentionPurge
+from tests.examples import examples
 from tests.worker.scenario import NOW, Scenario, negative_values, old, purge, sessions
 from worker.planner import payload_name
 from worker.tables import Run
@@ -18,7 +19,7 @@ from worker.tables import Run
 pytestmark = pytest.mark.sqlite_control
 
 RARE = settings(
-    max_examples=25,
+    max_examples=examples(25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.models import Schedule
+from tests.examples import examples
 from worker.slots import due_slots, next_slot
 
 MINUTE = timedelta(minutes=1)
@@ -52,7 +53,7 @@ moments = st.tuples(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(cron_lines, moments)
 def test_cron_slots_are_those_of_a_minute_by_minute_walk(
     line: str, moment: tuple[tuple[str, date], int, time, int]

@@ -13,6 +13,7 @@ from jobs.pos_sync import breaker as module
 from jobs.pos_sync import signals
 from jobs.pos_sync.breaker import ENOUGH, LONGEST_OPEN, SAMPLES, Breaker, Permission, Verdict
 from jobs.pos_sync.failures import Kind, SyncFailed
+from tests.examples import examples
 from tests.jobs.pos_sync.workers import context, probe
 
 KEY = "tend:pos:breaker:shop"
@@ -179,7 +180,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 @settings(
-    max_examples=50,
+    max_examples=examples(50),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from pydantic import SecretStr
 from sqlalchemy import select
 
+from tests.examples import examples
 from tests.worker.audit import attacks
 from tests.worker.audit.attacks import ANCHORED, ENTRIES, MALLORY, Named
 from tests.worker.audit.history import PERSON
@@ -97,7 +98,9 @@ def test_a_log_that_nobody_touched_has_nothing_off(site: Site) -> None:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(attack=attacks.attacks())
 def test_every_attack_is_found(

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from tests.examples import examples
 from tests.worker.audit.history import EXPIRED, expired_session
 from worker.audit import entries
 from worker.audit.body import Body, Intent, Outcome, Succeeded
@@ -87,7 +88,7 @@ scalars = (
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.dictionaries(st.text(), scalars))
 def test_reading_and_writing_canonical_bytes_gives_the_same_bytes(body: dict[str, object]) -> None:
     once = entries.canonical(body)

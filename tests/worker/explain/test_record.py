@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policies.models import Policy
+from tests.examples import examples
 from tests.worker.accounts import cascade
 from tests.worker.scenario import NOW, Scenario, negative_values, old, purge, sessions, text_dates
 from worker.explain.address import Address
@@ -179,7 +180,7 @@ def test_what_people_must_not_see_is_masked_as_in_a_sample(scenario: Scenario) -
 
 
 @settings(
-    max_examples=40,
+    max_examples=examples(40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from worker.probes.hysteresis import Standing, after
 
 
@@ -16,7 +17,7 @@ def expected(looks: list[bool], raise_after: int, clear_after: int) -> bool:
     return False
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=examples(2_000), deadline=None)
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 5), st.integers(1, 5))
 def test_it_stands_exactly_as_the_last_looks_that_agreed_say(
     looks: list[bool], raise_after: int, clear_after: int
@@ -28,7 +29,7 @@ def test_it_stands_exactly_as_the_last_looks_that_agreed_say(
         assert raised == expected(looks[:number], raise_after, clear_after)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 20))
 def test_what_was_well_long_enough_is_forgotten(
     raise_after: int, clear_after: int, ill: int

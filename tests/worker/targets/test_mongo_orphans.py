@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pymongo.collation import Collation
 from pymongo.database import Database
 
+from tests.examples import examples
 from tests.worker.scenario import NOW
 from tests.worker.targets.shops import Hand, deletes, words
 from worker.archive import ArchiveStore
@@ -108,7 +109,9 @@ def fill(shop: Shop, parents: list[Any], children: list[Any], *, index: bool = T
 
 
 @settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(80),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     parents=st.lists(KEY, min_size=1, max_size=6),

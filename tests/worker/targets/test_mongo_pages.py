@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 
 from jobs.base import Item
+from tests.examples import examples
 from worker.targets import mongo_pages
 from worker.targets.mongo_pages import ahead, pages
 from worker.targets.page import RawPage
@@ -34,7 +35,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(VALUES, max_size=7))
 def test_dates_have_their_time_zone_wherever_they_are_in_an_item(
     mongo_database: Database[dict[str, Any]], values: list[Any]

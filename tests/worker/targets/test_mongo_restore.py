@@ -14,6 +14,7 @@ from pymongo.collation import Collation
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from tests.examples import examples
 from tests.worker.targets.shops import Hand, deletes, words, writes
 from worker.archive import ArchiveStore
 from worker.targets.base import BatchRecord
@@ -65,7 +66,7 @@ SERIAL = count()
 
 @pytest.mark.parametrize("kind", INDEXES)
 @settings(
-    max_examples=20,
+    max_examples=examples(20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

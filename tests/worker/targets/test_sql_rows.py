@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from tests.examples import examples
 from tests.worker.targets.shops import Site, deletes, words
 from worker.targets.sql_rows import Form, Kind, NativeRow, StoredForm, TextForm, size_of
 
 RARE = settings(
-    max_examples=30,
+    max_examples=examples(30),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -9,6 +9,7 @@ from pymongo.database import Database
 
 from jobs.base import Fail
 from policies.models import Policy
+from tests.examples import examples
 from tests.jobs.policy_of import policy_of
 from tests.jobs.values import ABSENT, KINDS, OTHERS, values, wanted_by
 from tests.worker.scenario import NOW
@@ -30,7 +31,7 @@ def found(target: MongoTarget, policy: Policy) -> dict[int, Any]:
 
 @settings(
     deadline=None,  # a real server, on a shared machine
-    max_examples=60,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @example(held=[*OTHERS, None, ABSENT, OTHERS], field="a.f")
