@@ -2,8 +2,9 @@
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
+from sqlalchemy import Table, insert
 from sqlalchemy.orm import Session
 
 from worker import database
@@ -11,6 +12,8 @@ from worker.audit import merkle, writers
 from worker.identity import Actor
 from worker.tables import Entry, Run, Unsequenced
 
+_ENTRY = insert(cast(Table, Entry.__table__)).returning(Entry.id)
+_UNSEQUENCED = insert(cast(Table, Unsequenced.__table__))
 _encode = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 ).encode
@@ -34,8 +37,8 @@ def append(
     run: Run | None = None,
     policy: str | None = None,
     detail: dict[str, Any] | None = None,
-) -> Entry:
-    """Add one entry to the transaction that holds what it records.
+) -> int:
+    """Add one entry to the transaction that holds what it records; returns its id.
 
     `detail` holds counts, digests and codes; never a value of a record.
     """
@@ -62,17 +65,20 @@ def append(
             "detail": detail or {},
         }
     )
-    entry = Entry(
-        at=at,
-        action=action,
-        run_id=run.id if run is not None else None,
-        policy=name,
-        actor=actor.name,
-        body=body,
-        leaf_hash=leaf_hash(body),
-    )
-    session.add(Unsequenced(entry=entry))
-    return entry
+    entry = {
+        "at": at,
+        "action": action,
+        "run_id": run.id if run is not None else None,
+        "policy": name,
+        "actor": actor.name,
+        "body": body,
+        "leaf_hash": leaf_hash(body),
+    }
+    # Tables, not objects: a run writes a dozen, and this takes a third of the time.
+    connection = session.connection()
+    made: int = connection.execute(_ENTRY, entry).scalar_one()
+    connection.execute(_UNSEQUENCED, {"entry_id": made})
+    return made
 
 
 def stamp(moment: datetime) -> str:

@@ -107,8 +107,7 @@ def swap(session: Session, one: int, other: int) -> None:
 
 def insert(session: Session, *, hours: int, waits: bool) -> None:
     """An entry that seems to be old; with `waits` the sequencer is made to take it."""
-    made = entries.append(session, "policy_enabled", ADA, policy="a-test", detail={})
-    session.flush()
+    made = session.get_one(Entry, entries.append(session, "policy_enabled", ADA, policy="a-test"))
     earlier = made.at - timedelta(hours=hours)
     text = entries.stamp(made.at).encode(), entries.stamp(earlier).encode()
     made.body = made.body.replace(*text)
