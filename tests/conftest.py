@@ -3,7 +3,6 @@
 import gc
 import shutil
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from sqlalchemy.util import LRUCache
 
 from demo.servers import Mongo, Postgres, Valkey, mongod, postgres, valkey
 from tests.examples import examples
+from tests.mongo_databases import INDEXES, MongoDatabases, fresh_name
 from worker import migrate, passwords
 from worker.database import Database as Control
 
@@ -113,14 +113,22 @@ def postgres_server(server_folder: Path) -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def mongo_databases(mongo_admin: MongoClient[dict[str, Any]]) -> MongoDatabases:
+    return MongoDatabases(mongo_admin)
+
+
 @pytest.fixture
 def mongo_database(
-    mongo_tend: MongoClient[dict[str, Any]], mongo_admin: MongoClient[dict[str, Any]]
+    request: pytest.FixtureRequest,
+    mongo_tend: MongoClient[dict[str, Any]],
+    mongo_databases: MongoDatabases,
 ) -> Iterator[Database[dict[str, Any]]]:
-    """A fresh database, as the user `tend` sees it."""
-    name = _fresh_name()
-    yield mongo_tend[name]
-    mongo_admin.drop_database(name)
+    """A database like a fresh one, as the user `tend` sees it."""
+    asked = (INDEXES[name] for name in request.fixturenames if name in INDEXES)
+    is_system = request.node.get_closest_marker("system") is not None
+    with mongo_databases.database(next(asked, {}), alone=is_system) as name:
+        yield mongo_tend[name]
 
 
 @pytest.fixture
@@ -154,7 +162,7 @@ def migrated_sqlite(server_folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: Postgres) -> str:
     """The same on a server, by its name: a template for other databases."""
-    name = _fresh_name()
+    name = fresh_name()
     database = Control(postgres_server.create_database(name))
     migrate.upgrade(database)
     database.close()
@@ -168,7 +176,7 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def postgres_url(postgres_server: Postgres) -> Iterator[str]:
-    name = _fresh_name()
+    name = fresh_name()
     yield postgres_server.create_database(name)
     postgres_server.drop_database(name)
 
@@ -181,7 +189,7 @@ def migrated_sqlite_url(sqlite_url: str, migrated_sqlite: Path) -> str:
 
 @pytest.fixture
 def migrated_postgres_url(postgres_server: Postgres, migrated_postgres: str) -> Iterator[str]:
-    name = _fresh_name()
+    name = fresh_name()
     yield postgres_server.create_database(name, migrated_postgres)
     postgres_server.drop_database(name)
 
@@ -197,7 +205,7 @@ def sqlite_shop_url(tmp_path: Path) -> str:
 @pytest.fixture
 def postgresql_shop_url(postgres_server: Postgres) -> Iterator[str]:
     """The same on a server."""
-    name = _fresh_name()
+    name = fresh_name()
     yield postgres_server.create_database(name)
     postgres_server.drop_database(name)
 
@@ -236,7 +244,3 @@ def empty_database_url(request: pytest.FixtureRequest) -> str:
     fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}
     url: str = request.getfixturevalue(fixture[request.param])
     return url
-
-
-def _fresh_name() -> str:
-    return f"test_{uuid.uuid4().hex[:16]}"

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from pymongo import IndexModel
 from pymongo.database import Database as MongoDatabase
 from sqlalchemy import make_url
 
@@ -15,11 +14,6 @@ from tests.worker.scenario import Clock, Scenario, inline_engine
 from worker.database import Database
 from worker.keys import Keyring
 from worker.targets.mongo import MongoTarget
-
-INDEXES = {
-    "salesData": ("createdAt", "quantity", "revenue", "date"),
-    "sessions": ("expiresAt", "isActive"),
-}
 
 
 @pytest.fixture
@@ -47,8 +41,6 @@ def scenario(
     tmp_path: Path,
 ) -> Iterator[Scenario]:
     """Plans are read by a user that cannot write, as in production."""
-    for collection, names in INDEXES.items():
-        mongo_database[collection].create_indexes([IndexModel(name) for name in names])
     target = MongoTarget(mongo_url, mongo_read_url)
     clock = Clock()
     engine = inline_engine(control, {"mongo": target}, keyring, tmp_path, clock)

@@ -14,17 +14,12 @@ from typing import Any
 
 import pytest
 import structlog
-from pymongo import IndexModel
 from pymongo.database import Database as MongoDatabase
 from sqlalchemy import make_url
 
 from worker.cli import main
 
 SHIPPED = Path(__file__).parents[3] / "policies"
-INDEXES = {
-    "salesData": ("createdAt", "quantity", "revenue", "cost", "date"),
-    "sessions": ("expiresAt", "isActive"),
-}
 AMPLE = "guards: {max_records: 100_000, max_percent: 100}\n"
 
 
@@ -143,6 +138,5 @@ def bare(unmigrated: Tend, migrated_sqlite: Path, sqlite_url: str) -> Tend:
 
 @pytest.fixture
 def tend(bare: Tend) -> Tend:
-    for collection, fields in INDEXES.items():
-        bare.shop[collection].create_indexes([IndexModel(field) for field in fields])
+    """With the indexes that the shipped policies need, which its database is given."""
     return bare

@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet
 from pymongo import MongoClient
 
 from demo.servers import Mongo
-from tests.worker.conftest import INDEXES
+from tests.mongo_databases import INDEXES, make_indexes
 from tests.worker.evidence.bundles import happen
 from tests.worker.scenario import Clock, Scenario, inline_engine
 from worker.database import Database
@@ -29,9 +29,7 @@ def recorded(
     database = Database(f"sqlite:///{folder / 'control.sqlite'}")
     Table.metadata.create_all(database.engine)
     shop = mongo_admin[name]
-    for collection, fields in INDEXES.items():
-        for field in fields:
-            shop[collection].create_index(field)
+    make_indexes(shop, INDEXES["scenario"])
     target = MongoTarget(mongo_server.url(name, "tend"))
     keyring = Keyring(Fernet.generate_key().decode())
     clock = Clock()
