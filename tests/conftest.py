@@ -1,9 +1,11 @@
 """Real servers, started once per test process when first asked for, and fresh databases in them."""
 
 import gc
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,14 @@ def hasher() -> Iterator[Callable[[], PasswordHash]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_hasher", lambda: cheap)
         yield real
+
+
+@pytest.fixture(scope="session", autouse=True)
+def passwords_salted_once() -> Iterator[None]:
+    """Every client that logs in to MongoDB hashes one of the same few passwords 5,000 times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashlib, "pbkdf2_hmac", lru_cache(hashlib.pbkdf2_hmac))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.system
 @every_server
 def test_a_server_ends_with_its_block_even_on_ctrl_c(start: Start, folder: Path) -> None:
     with pytest.raises(KeyboardInterrupt), start(folder) as server:

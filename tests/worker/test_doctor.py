@@ -404,6 +404,7 @@ def standalone(mongo_server: Mongo, folder: Path) -> Iterator[str]:
             process.terminate()
 
 
+@pytest.mark.system
 def test_a_mongodb_without_a_replica_set_and_without_logins_is_found(
     settings: Settings, mongo_server: Mongo, tmp_path: Path
 ) -> None:

@@ -82,6 +82,7 @@ def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
         server.process.send_signal(signal.SIGCONT)
 
 
+@pytest.mark.system
 def test_a_redis_that_hangs_holds_a_ring_up_for_seconds_only(own_valkey: Valkey) -> None:
     """The scheduler rings between two ticks, and its sign of life must not grow old meanwhile."""
     broker = queue.connect(own_valkey.url)

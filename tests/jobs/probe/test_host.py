@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from jobs.probe import host
 from policies.probes import Probe
 from tests.jobs.probe.servers import endpoint
 from tests.worker.probes.watch import Watch, probe
@@ -23,6 +24,11 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 def asking(**options: Any) -> Probe:
     return probe("host", {**WIDE, **options}, every="5m", within="2m")
+
+
+@pytest.fixture(autouse=True)
+def a_short_look_at_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "CPU_SECONDS", 0.05)
 
 
 @pytest.fixture

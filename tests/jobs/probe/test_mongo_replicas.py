@@ -16,6 +16,8 @@ from tests.faults.replicas import electable
 from tests.worker.probes.watch import Watch, probe
 from worker.targets.mongo import MongoTarget
 
+pytestmark = pytest.mark.system
+
 Client = MongoClient[dict[str, Any]]
 # What a busy test machine may exceed is not what this test is about.
 WIDE = {"connections_percent": 100, "tickets_percent": 100, "cache_percent": 100}

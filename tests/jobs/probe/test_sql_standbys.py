@@ -16,6 +16,8 @@ from tests.jobs.probe.test_sql import asking
 from tests.worker.probes.watch import Watch
 from worker.targets.sql import SqlTarget
 
+pytestmark = pytest.mark.system
+
 WANTED = asking(lag="2s")
 
 
