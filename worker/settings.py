@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import PydanticBaseSettingsSource as Source
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 from sqlalchemy.engine import make_url
@@ -386,6 +387,17 @@ class Settings(BaseSettings):
                 f"{self.oidc_role_claim} into TEND_OIDC_VIEWERS, TEND_OIDC_OPERATORS, "
                 "TEND_OIDC_APPROVERS or TEND_OIDC_ADMINS."
             )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings gives all by name
+        init_settings: Source,
+        env_settings: Source,
+        dotenv_settings: Source,  # noqa: ARG003 - the environment alone: no file decides
+        file_secret_settings: Source,  # noqa: ARG003 - the same
+    ) -> tuple[Source, ...]:
+        return init_settings, env_settings
 
     @classmethod
     def load(cls) -> Self:

@@ -27,11 +27,12 @@ def _asked_first(name: str, callback: Any) -> Any:
         settings = Settings.load()
         actor = _who(name, settings)
         access.must_allow(name, actor, settings.env)
-        before = context.WHO.set(actor)
+        who, read = context.WHO.set(actor), context.SETTINGS.set(settings)
         try:
             return callback(*arguments, **options)
         finally:
-            context.WHO.reset(before)
+            context.WHO.reset(who)
+            context.SETTINGS.reset(read)
 
     return command
 

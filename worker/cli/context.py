@@ -17,6 +17,8 @@ from worker.targets.kinds import kinds_set
 
 WHO: ContextVar[Actor] = ContextVar("who")
 """Who types this command; `admission` finds it out before the command begins."""
+SETTINGS: ContextVar[Settings] = ContextVar("settings")
+"""What it read for that."""
 
 
 def load_settings() -> Settings:
@@ -24,7 +26,7 @@ def load_settings() -> Settings:
 
     With `TEND_LOG=json` warnings and errors are logged, traces and all.
     """
-    settings = Settings.load()
+    settings = SETTINGS.get()
     logs.configure(settings)
     quiet = settings.log == "console"
     logging.getLogger().setLevel(logging.CRITICAL if quiet else logging.WARNING)

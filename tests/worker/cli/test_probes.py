@@ -7,13 +7,13 @@ import pytest
 
 from tests.jobs.probe.servers import Endpoint, endpoint
 from tests.worker.cli.conftest import Tend
-from worker.cli.context import load_settings
 from worker.cli.probes import sparkline
 from worker.database import Database
 from worker.keys import Keyring
 from worker.probes import claiming, looking, recording
 from worker.probes.context import Site
 from worker.registry import probes_in
+from worker.settings import Settings
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def server(tend: Tend) -> Iterator[Endpoint]:
 
 def look(sqlite_url: str, times: int) -> None:
     """What a worker does with the probe `applications`."""
-    settings = load_settings()
+    settings = Settings.load()
     wanted = probes_in(settings.policy_directories)["applications"]
     database = Database(sqlite_url)
     site = Site(database, {}, None)
