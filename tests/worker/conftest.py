@@ -10,10 +10,10 @@ from cryptography.fernet import Fernet
 from pymongo.database import Database as MongoDatabase
 from sqlalchemy import make_url
 
-from tests.worker.scenario import Clock, Scenario, inline_engine
+from tests.worker.lasting import scenario_of
+from tests.worker.scenario import Scenario
 from worker.database import Database
 from worker.keys import Keyring
-from worker.targets.mongo import MongoTarget
 
 
 @pytest.fixture
@@ -40,9 +40,6 @@ def scenario(
     mongo_read_url: str,
     tmp_path: Path,
 ) -> Iterator[Scenario]:
-    """Plans are read by a user that cannot write, as in production."""
-    target = MongoTarget(mongo_url, mongo_read_url)
-    clock = Clock()
-    engine = inline_engine(control, {"mongo": target}, keyring, tmp_path, clock)
-    yield Scenario(engine, mongo_database, clock)
-    target.close()
+    urls = (mongo_url, mongo_read_url)
+    with scenario_of(control, keyring, mongo_database, urls, tmp_path) as made:
+        yield made
