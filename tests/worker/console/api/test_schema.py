@@ -1,5 +1,6 @@
 """Schemathesis: what fits the description of the API, or almost does, is answered as it says."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -49,6 +50,8 @@ def test_every_operation_answers_as_it_is_described(api: Api, room: str) -> None
 
 def _walk(api: Api, operation: Any, mode: GenerationMode) -> None:
     sent = {"Authorization": f"Bearer {api.tokens['admin']}"}
+    case_of = partial(operation.as_strategy, generation_mode=mode)
+    known = {each.name: KNOWN[each.name] for each in operation.path_parameters}
 
     @settings(
         max_examples=EXAMPLES,
@@ -58,11 +61,8 @@ def _walk(api: Api, operation: Any, mode: GenerationMode) -> None:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(generation_mode=mode), at_what_is_there=st.booleans())
-    def walk(case: Case[Any], at_what_is_there: bool) -> None:
-        if at_what_is_there and case.path_parameters:
-            known = {name: KNOWN[name] for name in case.path_parameters}
-            case.path_parameters.update(known)
+    @given(case=st.one_of(case_of(path_parameters=known), case_of()) if known else case_of())
+    def walk(case: Case[Any]) -> None:
         response = case.call(base_url=f"http://127.0.0.1:{api.port}", headers=sent)
         case.validate_response(response, checks=CHECKS)
         assert response.status_code not in FAULTS[mode], response.text
