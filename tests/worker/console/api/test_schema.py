@@ -15,11 +15,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.examples import examples
 from tests.worker.console.api.conftest import Api
 from tests.worker.console.api.operations import Operation, operations
 from tests.worker.console.conftest import ask
 
-EXAMPLES = 6
+EXAMPLES = examples(6)
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 KNOWN = {
     "run": "r-1",
