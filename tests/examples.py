@@ -2,8 +2,8 @@
 
 import os
 
-IS_QUICK = bool(os.environ.get("TEND_QUICK_TESTS"))
-"""Set by `make test-fast`."""
+IS_QUICK = bool(os.environ.get("QUICK_TESTS"))
+"""Set by `make test-fast`; a name with TEND_ would be taken for a setting."""
 
 
 def examples(many: int) -> int:
