@@ -25,7 +25,7 @@ test: install ## run the whole test suite against real servers
 
 test-fast: export QUICK_TESTS = 1
 test-fast: install ## its unit and integration tests: no processes of their own, fewer examples of properties
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not system"
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not system" --ignore tests/faults --ignore tests/browser
 
 check: install ## ruff, mypy, import contracts, dependencies
 	$(BIN)/ruff check .

@@ -14,6 +14,10 @@ from tests.worker.lasting import scenario_of
 from tests.worker.scenario import Scenario
 from worker.database import Database
 from worker.keys import Keyring
+from worker.targets.mongo import MongoTarget
+
+MANY = 4
+"""Targets that stay open: most tests have one of few databases again."""
 
 
 @pytest.fixture
@@ -31,15 +35,34 @@ def keyring() -> Keyring:
     return Keyring(Fernet.generate_key().decode())
 
 
+@pytest.fixture(scope="session")
+def mongo_targets() -> Iterator[dict[tuple[str, str], MongoTarget]]:
+    """Those that are open, by their URLs: to connect costs more than most tests do with it."""
+    targets: dict[tuple[str, str], MongoTarget] = {}
+    yield targets
+    for target in targets.values():
+        target.close()
+
+
+@pytest.fixture
+def mongo_target(
+    mongo_targets: dict[tuple[str, str], MongoTarget], mongo_url: str, mongo_read_url: str
+) -> MongoTarget:
+    """Plans are read by a user that cannot write, as in production."""
+    urls = (mongo_url, mongo_read_url)
+    target = mongo_targets.pop(urls, None) or MongoTarget(*urls)
+    mongo_targets[urls] = target
+    if len(mongo_targets) > MANY:
+        mongo_targets.pop(next(iter(mongo_targets))).close()
+    return target
+
+
 @pytest.fixture
 def scenario(
     control: Database,
     keyring: Keyring,
     mongo_database: MongoDatabase[dict[str, Any]],
-    mongo_url: str,
-    mongo_read_url: str,
+    mongo_target: MongoTarget,
     tmp_path: Path,
-) -> Iterator[Scenario]:
-    urls = (mongo_url, mongo_read_url)
-    with scenario_of(control, keyring, mongo_database, urls, tmp_path) as made:
-        yield made
+) -> Scenario:
+    return scenario_of(control, keyring, mongo_database, mongo_target, tmp_path)

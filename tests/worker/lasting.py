@@ -19,19 +19,15 @@ from worker.keys import Keyring
 from worker.targets.mongo import MongoTarget
 
 
-@contextmanager
 def scenario_of(
     control: Database,
     keyring: Keyring,
     shop: MongoDatabase[dict[str, Any]],
-    urls: tuple[str, str],
+    target: MongoTarget,
     folder: Path,
-) -> Iterator[Scenario]:
-    """Plans are read by a user that cannot write, as in production."""
-    with closing(MongoTarget(*urls)) as target:
-        clock = Clock()
-        engine = inline_engine(control, {"mongo": target}, keyring, folder, clock)
-        yield Scenario(engine, shop, clock)
+) -> Scenario:
+    clock = Clock()
+    return Scenario(inline_engine(control, {"mongo": target}, keyring, folder, clock), shop, clock)
 
 
 @contextmanager
@@ -47,7 +43,6 @@ def lasting_scenario(request: pytest.FixtureRequest) -> Iterator[Scenario]:
     with (
         databases.database(INDEXES["scenario"]) as name,
         closing(Database(f"sqlite:///{folder / 'control.sqlite'}")) as control,
+        closing(MongoTarget(server.url(name, "tend"), server.url(name, "reader"))) as target,
     ):
-        urls = (server.url(name, "tend"), server.url(name, "reader"))
-        with scenario_of(control, keyring, shops[name], urls, folder) as scenario:
-            yield scenario
+        yield scenario_of(control, keyring, shops[name], target, folder)
