@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 from worker.engine import system_clock
+from worker.registry import Policies
 from worker.settings import Settings
 
 Status = Literal["ok", "warning", "failed"]
@@ -21,6 +23,11 @@ class Site:
 
     settings: Settings
     clock: Callable[[], datetime] = system_clock
+
+    @cached_property
+    def policies(self) -> Policies:
+        """Read once for all checks; raises `PolicyError`."""
+        return Policies.load(self.settings.policy_directories)
 
 
 @dataclass(frozen=True)

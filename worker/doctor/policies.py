@@ -10,7 +10,7 @@ import pymongo
 from policies.errors import PolicyError
 from policies.models import Policy, RecordOptions
 from worker.doctor.check import CONNECT_SECONDS, Check, Site, Verdict, listed, ok, warning
-from worker.registry import Policies, is_task, job_of, probes_in, task_of
+from worker.registry import is_task, job_of, probes_in, task_of
 from worker.settings import variable
 from worker.targets.kinds import KINDS, TENDED, is_served, kind_of, kinds_of
 from worker.tasks.context import Checking
@@ -42,14 +42,13 @@ def _tasks(site: Site, kind: str) -> list[Policy]:
 
 def _loaded(site: Site) -> list[Policy]:
     try:
-        return [each.policy for each in Policies.load(site.settings.policy_directories)]
+        return [each.policy for each in site.policies]
     except PolicyError:
         return []  # the check of the policies says why
 
 
 def _load(site: Site) -> Verdict:
-    names = Policies.load(site.settings.policy_directories).names
-    return ok(f"{len(names)} policies load.")
+    return ok(f"{len(site.policies.names)} policies load.")
 
 
 def _served(policy: Policy, site: Site) -> Verdict:
