@@ -23,7 +23,7 @@ from sqlalchemy.util import LRUCache
 
 from demo.servers import Mongo, Postgres, Valkey, mongod, postgres, valkey
 from tests.examples import examples
-from tests.mongo_databases import INDEXES, MongoDatabases, fresh_name
+from tests.mongo_databases import INDEXES, Indexes, MongoDatabases, fresh_name
 from worker import migrate, passwords
 from worker.database import Database as Control
 
@@ -129,15 +129,21 @@ def mongo_databases(mongo_admin: MongoClient[dict[str, Any]]) -> MongoDatabases:
 
 
 @pytest.fixture
+def mongo_indexes(request: pytest.FixtureRequest) -> Indexes:
+    """What the database of a test has from the start; a module whose tests need more says so."""
+    return next((INDEXES[name] for name in request.fixturenames if name in INDEXES), {})
+
+
+@pytest.fixture
 def mongo_database(
     request: pytest.FixtureRequest,
     mongo_tend: MongoClient[dict[str, Any]],
     mongo_databases: MongoDatabases,
+    mongo_indexes: Indexes,
 ) -> Iterator[Database[dict[str, Any]]]:
     """A database like a fresh one, as the user `tend` sees it."""
-    asked = (INDEXES[name] for name in request.fixturenames if name in INDEXES)
     is_system = request.node.get_closest_marker("system") is not None
-    with mongo_databases.database(next(asked, {}), alone=is_system) as name:
+    with mongo_databases.database(mongo_indexes, alone=is_system) as name:
         yield mongo_tend[name]
 
 

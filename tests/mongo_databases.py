@@ -14,8 +14,8 @@ from uuid import uuid4
 from pymongo import IndexModel, MongoClient
 from pymongo.database import Database
 
-Indexes = Mapping[str, Sequence[str]]
-"""The fields with an index, by collection."""
+Indexes = Mapping[str, Sequence[str | tuple[str, ...]]]
+"""The fields with an index, or those of an index of several, by collection."""
 Record = dict[str, Any]
 
 INDEXES: dict[str, Indexes] = {
@@ -86,7 +86,8 @@ class MongoDatabases:
 
 def make_indexes(database: Database[dict[str, Any]], indexes: Indexes) -> None:
     for collection, names in indexes.items():
-        database[collection].create_indexes([IndexModel(name) for name in names])
+        keys = [name if isinstance(name, str) else [(part, 1) for part in name] for name in names]
+        database[collection].create_indexes([IndexModel(each) for each in keys])
 
 
 def fresh_name() -> str:

@@ -10,6 +10,7 @@ from policies.models import Batch
 from tests.faults.invariants import archived
 from tests.faults.processes import PATIENCE
 from tests.faults.victim import start
+from tests.mongo_databases import Indexes
 from tests.worker import accounts
 from tests.worker.accounts import add, cascade, everything, left, owned
 from tests.worker.scenario import NOW, Scenario
@@ -28,9 +29,13 @@ STEPS = (
 
 
 @pytest.fixture
+def mongo_indexes() -> Indexes:
+    return accounts.PREPARED
+
+
+@pytest.fixture
 def run_id(scenario: Scenario) -> int:
     """Two accounts: one with many sales, and one with few records; seven batches in all."""
-    accounts.prepare(scenario.shop)
     add(scenario, "large", children={"sessions": 8, "salesData": 41})
     add(scenario, "small", children={"sessions": 3, "stores": 1})
     plan = scenario.plan(cascade(batch=SMALL))

@@ -5,10 +5,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pymongo.database import Database
-
 import policies
 from policies.models import Guards, Policy
+from tests import mongo_databases
 from tests.worker.scenario import Scenario, old
 from worker.registry import Policies
 
@@ -23,11 +22,15 @@ LONG_AGO, LATELY = old(800), old(700)
 AMPLE = Guards(max_records=1_000_000, max_percent=100)
 
 
-def prepare(shop: Database[dict[str, Any]]) -> None:
-    """The collections there are, with the indexes that the policies ask for."""
-    shop.users.create_index("deletedAt")
-    for collection, names in INDEXES.items():
-        shop[collection].create_index([(name, 1) for name in names])
+PREPARED: mongo_databases.Indexes = {
+    **mongo_databases.INDEXES["scenario"],
+    "users": ("deletedAt",),
+    **{
+        name: (*mongo_databases.INDEXES["scenario"].get(name, ()), fields)
+        for name, fields in INDEXES.items()
+    },
+}
+"""The collections there are, with the indexes that the policies ask for, too."""
 
 
 def cascade(name: str = "inactive-accounts", **parts: Any) -> Policy:

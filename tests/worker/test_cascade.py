@@ -7,6 +7,7 @@ import pytest
 from bson import ObjectId
 
 from policies.models import Batch, Guards
+from tests.mongo_databases import Indexes
 from tests.worker import accounts
 from tests.worker.accounts import LATELY, LONG_AGO, add, cascade, everything, left, owned
 from tests.worker.scenario import NOW, TESTER, Scenario, old, sessions
@@ -26,9 +27,9 @@ SMALL = Batch(records=5)
 BOTH = ("inactive-accounts", "deleted-accounts")
 
 
-@pytest.fixture(autouse=True)
-def _indexed(scenario: Scenario) -> None:
-    accounts.prepare(scenario.shop)
+@pytest.fixture
+def mongo_indexes() -> Indexes:
+    return accounts.PREPARED
 
 
 def shown(scenario: Scenario, run: Run) -> Document:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from policies.models import Batch
 from tests.examples import examples
+from tests.mongo_databases import Indexes
 from tests.worker import accounts
 from tests.worker.accounts import COLLECTIONS, INDEXES, cascade, everything
 from tests.worker.scenario import NOW, Scenario, old
@@ -76,6 +77,11 @@ def put(scenario: Scenario, key: Any, user: dict[str, Any], records: list[dict[s
         scenario.shop[record["collection"]].insert_one({"userId": owner, outer: dated})
 
 
+@pytest.fixture
+def mongo_indexes() -> Indexes:
+    return accounts.PREPARED
+
+
 @RARE
 @given(people)
 def test_exactly_the_inactive_accounts_go_with_all_that_is_theirs_and_come_back(
@@ -83,7 +89,6 @@ def test_exactly_the_inactive_accounts_go_with_all_that_is_theirs_and_come_back(
 ) -> None:
     for name in COLLECTIONS:
         scenario.shop[name].delete_many({})
-    accounts.prepare(scenario.shop)
     scenario.shop.users.insert_one({"_id": "alive", "lastLogin": NOW})
     expected = set()
     for number, (kind, login, created, rows) in enumerate(drawn):

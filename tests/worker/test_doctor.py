@@ -20,6 +20,7 @@ from sqlalchemy import update
 
 import policies
 from demo.servers import Mongo
+from tests.mongo_databases import Indexes
 from tests.worker import accounts
 from tests.worker.audit.history import POLICY, wanted
 from tests.worker.cli.conftest import logging_as_it_was  # noqa: F401 - a fixture
@@ -56,7 +57,7 @@ EVERYTHING = (
     {"policies", "probes", "archive", "keys", "audit_anchors"} | OF_CONTROL | OF_REDIS | OF_MONGO
 )
 PASSWORD = "hunter2"  # noqa: S105 - of a user that lives for one test
-INDEXES = {
+INDEXES: Indexes = {
     "auditlogs": ("timestamp",),
     "forecasts": ("userId",),
     "oauthstates": ("timestamp",),
@@ -65,6 +66,15 @@ INDEXES = {
     "sessions": ("expiresAt", "isActive", "userId"),
     "users": ("email",),
 }
+
+
+@pytest.fixture
+def mongo_indexes() -> Indexes:
+    wanted: dict[str, dict[str | tuple[str, ...], None]] = {}
+    for indexes in (INDEXES, accounts.PREPARED):
+        for collection, fields in indexes.items():
+            wanted.setdefault(collection, {}).update(dict.fromkeys(fields))
+    return {collection: tuple(fields) for collection, fields in wanted.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -86,17 +96,12 @@ def settings(
     control: Database,
     sqlite_url: str,
     redis_url: str,
-    mongo_database: Records[dict[str, Any]],
     mongo_url: str,
     mongo_read_url: str,
     tmp_path: Path,
 ) -> Settings:
     """Of an installation in which everything is as it should be."""
     assert control.dialect == "sqlite"
-    for collection, names in INDEXES.items():
-        for name in names:
-            mongo_database[collection].create_index(name)
-    accounts.prepare(mongo_database)
     return Settings(
         database_url=SecretStr(sqlite_url),
         redis_url=SecretStr(redis_url),

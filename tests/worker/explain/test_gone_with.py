@@ -6,6 +6,7 @@ import pytest
 from bson import ObjectId
 
 from policies.models import Batch
+from tests.mongo_databases import Indexes
 from tests.worker import accounts
 from tests.worker.accounts import LATELY, add, cascade
 from tests.worker.explain.test_record import ask
@@ -22,9 +23,9 @@ ACCOUNT = "mongo/users/g•••"
 """Of the key `gone`, masked."""
 
 
-@pytest.fixture(autouse=True)
-def _indexed(scenario: Scenario) -> None:
-    accounts.prepare(scenario.shop)
+@pytest.fixture
+def mongo_indexes() -> Indexes:
+    return accounts.PREPARED
 
 
 def search(scenario: Scenario, place: str, key: Any, seconds: float = 60) -> Past:
