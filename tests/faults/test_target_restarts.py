@@ -15,6 +15,7 @@ from tests.faults import sales
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
 from tests.faults.processes import PATIENCE, eventually
 from tests.faults.servers import Machine, machine
+from tests.mongo_databases import INDEXES, make_indexes
 from tests.worker.scenario import Scenario
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -49,7 +50,9 @@ def mongo_read_url(mongo_url: str) -> str:
 @pytest.fixture
 def mongo_database(mongo_url: str) -> Iterator[MongoDatabase[dict[str, Any]]]:
     with MongoClient[dict[str, Any]](mongo_url, tz_aware=True) as client:
-        yield client.get_default_database()
+        database = client.get_default_database()
+        make_indexes(database, INDEXES["scenario"])
+        yield database
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
