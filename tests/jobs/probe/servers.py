@@ -86,10 +86,13 @@ def endpoint(certificate: Path | None = None) -> Iterator[Endpoint]:
         async def begin() -> asyncio.Server:
             return await asyncio.start_server(found.answer, "127.0.0.1", 0, ssl=secured)
 
+        async def end() -> None:
+            server.close()  # in the loop's own thread, for a connection may end in this moment
+
         server = run(begin())
         found.port = server.sockets[0].getsockname()[1]
         yield found
-        server.close()
+        run(end())
 
 
 def certificate(folder: Path, days: float) -> Path:
