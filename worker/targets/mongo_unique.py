@@ -145,8 +145,8 @@ class UniqueValues:
             marks = {index.mark(entry) for entry in index.entries(found)}
             owner = identity(found["_id"])
             held |= {key for mark in marks & wanted.keys() for key in wanted[mark]} - {owner}
-            is_plain = is_plain and bool(marks & wanted.keys())
-        if is_plain and index.collation is None:
+            is_plain = is_plain and index.collation is None and bool(marks & wanted.keys())
+        if is_plain:
             return held
         # What is found by no mark, or by one that does not say all, is asked for by itself.
         return {key for key, those in entries.items() if self._is_held(index, key, those)}

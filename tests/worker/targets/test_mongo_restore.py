@@ -9,7 +9,7 @@ import pytest
 from bson.decimal128 import Decimal128
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pymongo import IndexModel
+from pymongo import IndexModel, MongoClient
 from pymongo.collation import Collation
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -189,6 +189,23 @@ def test_what_a_collation_tells_apart_comes_back_side_by_side(
     hand = Hand(target, ArchiveStore(f"file://{tmp_path}/archive"), "shop")
     hand.undo(hand.change([0, 1], ANY, deletes))
     assert shop.distinct("_id") == [0, 1]
+
+
+def test_where_nothing_stands_in_the_way_a_collation_costs_no_look_for_each_record(
+    target: MongoTarget,
+    mongo_database: Database[dict[str, Any]],
+    mongo_admin: MongoClient[dict[str, Any]],
+    tmp_path: Path,
+) -> None:
+    shop = mongo_database.shop
+    shop.create_indexes([INDEXES["any case"]])
+    shop.insert_many([{"_id": key, "a": f"name {key}"} for key in range(30)])
+    hand = Hand(target, ArchiveStore(f"file://{tmp_path}/archive"), "shop")
+    done = hand.change(list(range(30)), ANY, deletes)
+    seen = mongo_admin[mongo_database.name]
+    seen.command("profile", 2)
+    assert set(hand.preview(done).values()) == {("restored", None)}
+    assert seen["system.profile"].count_documents({"command.hint": "a_1"}) == 1
 
 
 def test_a_text_with_a_dollar_is_no_field_to_a_partial_index(
