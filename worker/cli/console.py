@@ -7,12 +7,11 @@ from typing import Annotated
 import typer
 
 from worker import logs, sentry
-from worker.cli import options
+from worker.cli import context, options
 from worker.console.installation import Installation
 from worker.console.readiness import Readiness
 from worker.console.server import Server
 from worker.database import Database
-from worker.settings import Settings
 
 
 def console(
@@ -24,7 +23,7 @@ def console(
 
     It runs without a control database too, and then says that it is not ready.
     """
-    settings = Settings.load()
+    settings = context.SETTINGS.get()
     logs.configure(settings)
     sentry.start(settings, "console")
     logging.getLogger("alembic").setLevel(logging.WARNING)  # INFO has two lines for each probe

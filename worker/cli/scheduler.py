@@ -14,7 +14,6 @@ from worker.keys import Keyring
 from worker.metrics import listener
 from worker.notices import delivery
 from worker.notices.channels import channels_of
-from worker.settings import Settings
 from worker.targets.kinds import served
 
 
@@ -23,7 +22,7 @@ def scheduler(as_json: options.Json = False) -> None:  # noqa: ARG001 - `main` r
 
     Any number of them may run at once.
     """
-    settings = Settings.load()
+    settings = context.SETTINGS.get()
     logs.configure(settings)
     sentry.start(settings, "scheduler")
     policies = served(settings, [loaded.policy for loaded in context.load_policies(settings)])

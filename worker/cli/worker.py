@@ -8,7 +8,6 @@ import typer
 from worker import bootstrap, supervise
 from worker.audit import keeping
 from worker.cli import context, options
-from worker.settings import Settings
 
 
 def worker(
@@ -17,7 +16,7 @@ def worker(
     as_json: options.Json = False,  # noqa: ARG001 - `main` reports by it
 ) -> None:
     """Run worker processes until SIGTERM; a batch that runs then is finished first."""
-    settings = Settings.load()
+    settings = context.SETTINGS.get()
     settings.need("redis_url")
     context.need_target(settings)
     with closing(bootstrap.open_database(settings)) as database:
