@@ -23,6 +23,7 @@ test test-fast: export PYTHONDONTWRITEBYTECODE =
 test: install ## run the whole test suite against real servers
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# Both folders hold nothing but system tests, which need not even be read.
 test-fast: export QUICK_TESTS = 1
 test-fast: install ## its unit and integration tests: no processes of their own, fewer examples of properties
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not system" --ignore tests/faults --ignore tests/browser

@@ -26,9 +26,12 @@ from tests.examples import examples
 from tests.mongo_databases import INDEXES, Indexes, MongoDatabases, fresh_name
 from worker import migrate, passwords
 from worker.database import Database as Control
+from worker.targets.mongo import MongoTarget
 
 HERE = Path(__file__).parent
 SYSTEM = {"browser", "faults"}
+OPEN_TARGETS = 4
+"""So many stay open: most tests have one of few databases again."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folders made in it have names nobody can guess
 if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 8 * 1024**3:
     # Tests kill processes, never the power: what they write need not reach a disk.
@@ -155,6 +158,28 @@ def mongo_url(mongo_server: Mongo, mongo_database: Database[dict[str, Any]]) -> 
 @pytest.fixture
 def mongo_read_url(mongo_server: Mongo, mongo_database: Database[dict[str, Any]]) -> str:
     return mongo_server.url(mongo_database.name, "reader")
+
+
+@pytest.fixture(scope="session")
+def mongo_targets() -> Iterator[dict[tuple[str, str], MongoTarget]]:
+    """Those that are open, by their URLs: to connect costs more than most tests do with it."""
+    targets: dict[tuple[str, str], MongoTarget] = {}
+    yield targets
+    for target in targets.values():
+        target.close()
+
+
+@pytest.fixture
+def mongo_target(
+    mongo_targets: dict[tuple[str, str], MongoTarget], mongo_url: str, mongo_read_url: str
+) -> MongoTarget:
+    """Plans are read by a user that cannot write, as in production."""
+    urls = (mongo_url, mongo_read_url)
+    target = mongo_targets.pop(urls, None) or MongoTarget(*urls)
+    mongo_targets[urls] = target
+    if len(mongo_targets) > OPEN_TARGETS:
+        mongo_targets.pop(next(iter(mongo_targets))).close()
+    return target
 
 
 @pytest.fixture

@@ -84,6 +84,15 @@ class MongoDatabases:
         return {said.get("name") or said["_id"]: _plain(said) for said in found}
 
 
+def joined(*parts: Indexes) -> Indexes:
+    """All of them, each index once."""
+    found: dict[str, dict[str | tuple[str, ...], None]] = {}
+    for part in parts:
+        for collection, names in part.items():
+            found.setdefault(collection, {}).update(dict.fromkeys(names))
+    return {collection: tuple(names) for collection, names in found.items()}
+
+
 def make_indexes(database: Database[dict[str, Any]], indexes: Indexes) -> None:
     for collection, names in indexes.items():
         keys = [name if isinstance(name, str) else [(part, 1) for part in name] for name in names]

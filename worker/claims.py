@@ -410,6 +410,7 @@ def all_done(session: Session, run: Run, direction: str) -> bool:
     return session.scalar(_LEFT, {"run_id": run.id, "direction": direction}) == 0
 
 
+# Asked before every chunk or batch, and so built once: that takes longer than to ask.
 _THIS: BindParameter[int] = bindparam("run_id")
 _MOMENT: BindParameter[datetime] = bindparam("moment")
 _IS_CLAIMED = Chunk.state == "claimed"

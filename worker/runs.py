@@ -279,6 +279,7 @@ def _wake_the_next(session: Session, run: Run) -> None:
         ring(session, waiting, max(moment, waiting.not_before or moment))
 
 
+# Asked at every move of a run, and so built once: that takes longer than to ask.
 _THIS: BindParameter[int] = bindparam("run_id")
 _SAME_POLICY = Run.policy == bindparam("policy")
 _RIVALS = or_(_SAME_POLICY, shares_a_collection(_THIS))

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.worker.conftest import control, keyring, mongo_target, mongo_targets, scenario
+from tests.worker.conftest import control, keyring, scenario
 
-__all__ = ["control", "keyring", "mongo_target", "mongo_targets", "scenario"]
+__all__ = ["control", "keyring", "scenario"]
 
 
 @pytest.fixture

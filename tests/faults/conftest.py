@@ -7,11 +7,11 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from tests.worker.audit import keeping
-from tests.worker.conftest import control, mongo_target, mongo_targets, scenario
+from tests.worker.conftest import control, scenario
 from worker.keys import Keyring
 from worker.settings import Settings
 
-__all__ = ["control", "mongo_target", "mongo_targets", "scenario"]
+__all__ = ["control", "scenario"]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.faults import sales
 from tests.faults.invariants import assert_nothing_lost_or_done_twice
 from tests.faults.processes import PATIENCE, eventually
 from tests.faults.replicas import Process, electable
-from tests.mongo_databases import INDEXES, make_indexes
+from tests.mongo_databases import Indexes, make_indexes
 from tests.worker.scenario import Scenario
 from worker.audit.verify import verify
 from worker.targets import mongo_fence
@@ -45,10 +45,12 @@ def mongo_read_url(mongo_url: str) -> str:
 
 
 @pytest.fixture
-def mongo_database(mongo_url: str) -> Iterator[MongoDatabase[dict[str, Any]]]:
+def mongo_database(
+    mongo_url: str, mongo_indexes: Indexes
+) -> Iterator[MongoDatabase[dict[str, Any]]]:
     with MongoClient[dict[str, Any]](mongo_url, tz_aware=True) as client:
         database = client.get_default_database()
-        make_indexes(database, INDEXES["scenario"])
+        make_indexes(database, mongo_indexes)
         yield database
 
 

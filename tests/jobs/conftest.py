@@ -1,5 +1,5 @@
 """The engine's scenario, for a job's own test."""
 
-from tests.worker.conftest import control, keyring, mongo_target, mongo_targets, scenario
+from tests.worker.conftest import control, keyring, scenario
 
-__all__ = ["control", "keyring", "mongo_target", "mongo_targets", "scenario"]
+__all__ = ["control", "keyring", "scenario"]

@@ -22,14 +22,11 @@ LONG_AGO, LATELY = old(800), old(700)
 AMPLE = Guards(max_records=1_000_000, max_percent=100)
 
 
-PREPARED: mongo_databases.Indexes = {
-    **mongo_databases.INDEXES["scenario"],
-    "users": ("deletedAt",),
-    **{
-        name: (*mongo_databases.INDEXES["scenario"].get(name, ()), fields)
-        for name, fields in INDEXES.items()
-    },
-}
+PREPARED = mongo_databases.joined(
+    mongo_databases.INDEXES["scenario"],
+    {"users": ("deletedAt",)},
+    {name: (fields,) for name, fields in INDEXES.items()},
+)
 """The collections there are, with the indexes that the policies ask for, too."""
 
 

@@ -16,9 +16,6 @@ from worker.database import Database
 from worker.keys import Keyring
 from worker.targets.mongo import MongoTarget
 
-MANY = 4
-"""Targets that stay open: most tests have one of few databases again."""
-
 
 @pytest.fixture
 def control(database_url: str, migrated_sqlite: Path) -> Iterator[Database]:
@@ -33,28 +30,6 @@ def control(database_url: str, migrated_sqlite: Path) -> Iterator[Database]:
 @pytest.fixture
 def keyring() -> Keyring:
     return Keyring(Fernet.generate_key().decode())
-
-
-@pytest.fixture(scope="session")
-def mongo_targets() -> Iterator[dict[tuple[str, str], MongoTarget]]:
-    """Those that are open, by their URLs: to connect costs more than most tests do with it."""
-    targets: dict[tuple[str, str], MongoTarget] = {}
-    yield targets
-    for target in targets.values():
-        target.close()
-
-
-@pytest.fixture
-def mongo_target(
-    mongo_targets: dict[tuple[str, str], MongoTarget], mongo_url: str, mongo_read_url: str
-) -> MongoTarget:
-    """Plans are read by a user that cannot write, as in production."""
-    urls = (mongo_url, mongo_read_url)
-    target = mongo_targets.pop(urls, None) or MongoTarget(*urls)
-    mongo_targets[urls] = target
-    if len(mongo_targets) > MANY:
-        mongo_targets.pop(next(iter(mongo_targets))).close()
-    return target
 
 
 @pytest.fixture

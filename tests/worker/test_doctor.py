@@ -20,7 +20,7 @@ from sqlalchemy import update
 
 import policies
 from demo.servers import Mongo
-from tests.mongo_databases import Indexes
+from tests.mongo_databases import Indexes, joined
 from tests.worker import accounts
 from tests.worker.audit.history import POLICY, wanted
 from tests.worker.cli.conftest import logging_as_it_was  # noqa: F401 - a fixture
@@ -70,11 +70,7 @@ INDEXES: Indexes = {
 
 @pytest.fixture
 def mongo_indexes() -> Indexes:
-    wanted: dict[str, dict[str | tuple[str, ...], None]] = {}
-    for indexes in (INDEXES, accounts.PREPARED):
-        for collection, fields in indexes.items():
-            wanted.setdefault(collection, {}).update(dict.fromkeys(fields))
-    return {collection: tuple(fields) for collection, fields in wanted.items()}
+    return joined(INDEXES, accounts.PREPARED)
 
 
 @pytest.fixture(autouse=True)
