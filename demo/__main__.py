@@ -27,7 +27,7 @@ from demo import dataset, incidents, kiosk, screenshots
 from demo.check import Check, check
 from demo.progress import Steps
 from demo.servers import mongod, valkey
-from demo.tend import command, process
+from demo.tend import CommandFailed, command, process
 from policies.errors import TendError
 from worker import claims
 from worker.archive import ArchiveStore
@@ -40,6 +40,7 @@ from worker.tables import Chunk, Run
 OVERLAY = Path(__file__).parent / "overlay"
 DEADLINE_SECONDS = 900
 POLL_SECONDS = 0.5
+WAIT = "wait for it or cancel it first"
 TAKEN_BACK = "session-cleanup"
 PURGE = "sales-retention"
 
@@ -299,7 +300,7 @@ def _take_back(stage: Stage, run: Run, before: dict[Any, Any]) -> None:
     """
     reason = ("--reason", "the demonstration")
     command(stage.environment, "disable", run.policy, *reason)
-    undone = command(stage.environment, "undo", f"r-{run.id}", *reason, "--wait")
+    undone = _undone(stage, run, *reason, "--wait")
     if _contents(stage, "sessions") != before:
         raise DemoFailed(f"After the undo of r-{run.id}, the sessions are not what they were.")
     verified = command(stage.environment, "audit", "verify")
@@ -307,6 +308,19 @@ def _take_back(stage: Stage, run: Run, before: dict[Any, Any]) -> None:
         f"`tend undo r-{run.id}` put back {undone['restored']:,} sessions, each as it was before; "
         f"`tend audit verify` checked {verified['entries']:,} entries."
     )
+
+
+def _undone(stage: Stage, run: Run, *options: str) -> Any:
+    """Another policy may plan at the same records just now: then do as `tend` says, and wait."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        try:
+            return command(stage.environment, "undo", f"r-{run.id}", *options)
+        except CommandFailed as error:
+            said = " ".join(str(error).split())  # its lines are as wide as a terminal
+            if WAIT not in said or time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_SECONDS)
 
 
 def _last_words(stage: Stage) -> str:
